@@ -1,0 +1,52 @@
+"""What every operation works on: settings, state, clock, containers, events and faults.
+Nothing here decides; it only holds the parts together."""
+
+from dataclasses import dataclass
+
+from localcloud.sagemaker.clock import Clock
+from localcloud.sagemaker.delivery import Bus
+from localcloud.sagemaker.events import Announcer
+from localcloud.sagemaker.faults import CallLog, Fault, Injector
+from localcloud.sagemaker.fleet import Fleet, s3_client
+from localcloud.sagemaker.settings import Settings
+from localcloud.sagemaker.storage import Store
+from localcloud.sagemaker.wire import JsonObject
+
+
+@dataclass(frozen=True)
+class World:
+    """One server's parts."""
+
+    settings: Settings
+    store: Store
+    clock: Clock
+    fleet: Fleet
+    injector: Injector
+    announcer: Announcer
+    calls: CallLog
+
+
+@dataclass(frozen=True)
+class ApiCall:
+    """A validated call to an operation, with the faults that meet it."""
+
+    parameters: JsonObject
+    faults: tuple[Fault, ...] = ()
+
+    def fault(self, kind: str) -> Fault | None:
+        return next((fault for fault in self.faults if fault.kind == kind), None)
+
+
+def build_world(settings: Settings) -> World:
+    """Load the state and make the parts; nothing is started yet."""
+    store = Store(settings.state_dir / "state.json")
+    injector = Injector()
+    return World(
+        settings=settings,
+        store=store,
+        clock=Clock(store.state.clock),
+        fleet=Fleet(settings, s3_client(settings)),
+        injector=injector,
+        announcer=Announcer(Bus(settings), injector),
+        calls=CallLog(),
+    )
