@@ -37,7 +37,7 @@ class Budget:
     """
 
     def __init__(self, limits: Limits) -> None:
-        self._opcodes = 100_000
+        self._opcodes = 20_000
         self._compressed_files = 64
         self._inner_bytes = 32 * MIB
         self._zip_entries = 2 * limits.members

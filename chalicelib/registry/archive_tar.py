@@ -89,7 +89,7 @@ class _Meta:
 
 def read_entries(source: Unpacked, limits: Limits) -> Iterator[Entry]:
     """Yield files and directories; the caller may read an entry's content before the next step."""
-    meta, pax = _Meta(), PaxReader(16 * limits.members)
+    meta, pax = _Meta(), PaxReader(8 * limits.members)
     while True:
         block = _next_block(source)
         if block is None:

@@ -1,0 +1,123 @@
+"""The actions of the Lambda function `model-version-manager`, in the payloads teams already send.
+One action per event; the use cases are those of HTTP."""
+
+from typing import Annotated, Any, Literal, assert_never
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
+
+from chalicelib.deployments import service
+from chalicelib.kit.clock import Deadline
+from chalicelib.kit.errors import Failure
+from chalicelib.registry import service as registry
+from chalicelib.registry.model import ModelName, Stage, stage_named
+from chalicelib.registry.semver import VersionName
+
+_ACTOR = "model-version-manager"
+
+
+class _Action(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model_name: ModelName
+    reason: Annotated[str, Field(max_length=500)] = ""
+
+
+class DeployModel(_Action):
+    action: Literal["deploy_model"]
+    version: VersionName
+
+
+class PromoteModel(_Action):
+    """`stage` may be any name of a stage or alias; only `Production` (champion) is a promotion,
+    `Archived` (retired) retires."""
+
+    action: Literal["promote_model"]
+    version: VersionName
+    stage: str = "Production"
+
+
+class RollBack(_Action):
+    action: Literal["rollback"]
+    version: VersionName | None = None
+
+
+class DescribeModel(_Action):
+    action: Literal["describe_model"]
+
+
+class ListVersions(_Action):
+    action: Literal["list_versions"]
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    cursor: VersionName | None = None
+
+
+class RetireVersion(_Action):
+    action: Literal["retire_version"]
+    version: VersionName
+
+
+Action = Annotated[
+    DeployModel | PromoteModel | RollBack | DescribeModel | ListVersions | RetireVersion,
+    Field(discriminator="action"),
+]
+
+
+def answer(event: dict[str, Any], *, tenant: str, deadline: Deadline) -> dict[str, JsonValue]:
+    """`{"status": "ok", "result": ...}`, or `{"status": "error", "error": {code, detail}}`."""
+    try:
+        action: Action = TypeAdapter(Action).validate_python(event)
+        result = _carry_out(action, tenant=tenant, deadline=deadline)
+    except ValidationError as error:
+        flaws: list[JsonValue] = [
+            {"at": ".".join(map(str, found["loc"])), "because": found["msg"]}
+            for found in error.errors(include_url=False)
+        ]
+        return _refused("invalid-action", "the payload is not an action", flaws)
+    except Failure as failure:
+        return _refused(failure.code, failure.detail, [])
+    return {"status": "ok", "result": result.model_dump(mode="json")}
+
+
+def _carry_out(action: Action, *, tenant: str, deadline: Deadline) -> BaseModel:
+    name = action.model_name
+    match action:
+        case DeployModel():
+            return service.deploy(tenant, name, action.version, actor=_ACTOR, deadline=deadline)
+        case PromoteModel():
+            return _move(action, tenant=tenant, deadline=deadline)
+        case RollBack():
+            return service.roll_back(
+                tenant, name, to=action.version, actor=_ACTOR, reason=action.reason
+            )
+        case DescribeModel():
+            return registry.get_model(tenant, name)
+        case ListVersions():
+            return registry.list_versions(tenant, name, limit=action.limit, cursor=action.cursor)
+        case RetireVersion():
+            return _retire(tenant, name, action.version, action.reason, deadline)
+        case _:
+            assert_never(action)
+
+
+def _move(action: PromoteModel, *, tenant: str, deadline: Deadline) -> BaseModel:
+    match stage_named(action.stage):
+        case Stage.CHAMPION:
+            return service.promote(
+                tenant, action.model_name, action.version, actor=_ACTOR, reason=action.reason
+            )
+        case Stage.RETIRED:
+            return _retire(tenant, action.model_name, action.version, action.reason, deadline)
+        case Stage.CANDIDATE | Stage.DEPLOYING:
+            return service.deploy(
+                tenant, action.model_name, action.version, actor=_ACTOR, deadline=deadline
+            )
+        case Stage.REGISTERED | Stage.REJECTED | Stage.FAILED as stage:
+            raise service.NotAGoal(f"a version cannot be moved to {stage.value!r}")
+
+
+def _retire(tenant: str, name: str, version: str, reason: str, deadline: Deadline) -> BaseModel:
+    return service.retire(tenant, name, version, actor=_ACTOR, reason=reason, deadline=deadline)
+
+
+def _refused(code: str, detail: str, flaws: list[JsonValue]) -> dict[str, JsonValue]:
+    return {"status": "error", "error": {"code": code, "detail": detail, "errors": flaws}}

@@ -1,0 +1,335 @@
+"""How a deployment advances: one deployer per version holds a lease and takes step after step.
+A step reads what is true in SageMaker, acts, and writes the row; any of them may be repeated."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from botocore.exceptions import ClientError
+
+from chalicelib.deployments import model, sagemaker, store
+from chalicelib.deployments.model import Deployment, LeaseLost, Spec, State, Superseded
+from chalicelib.deployments.sagemaker import Endpoint, SmokeTestFailed, Status
+from chalicelib.kit import aws, tables
+from chalicelib.kit.clock import Deadline, utc_now
+from chalicelib.kit.settings import settings
+from chalicelib.kit.tables import Write
+from chalicelib.kit.telemetry import logger
+from chalicelib.registry import service as registry
+from chalicelib.registry.model import (
+    Change,
+    Live,
+    RealtimeHosting,
+    Reason,
+    VersionNotDeployable,
+)
+
+_ACTOR = "deployer"
+_ROLLED_BACK = "endpoint-rolled-back"
+_GRACE_S = 60  # how long a replaced endpoint still answers functions that have not heard of it
+
+
+def advance(tenant: str, name: str, version: str, *, deadline: Deadline) -> Deployment:
+    """Take every step that can be taken now; return the deployment as it then stands.
+
+    When another deployer is at work it is told to look again, and does so before it goes.
+    """
+    held = _acquire(tenant, name, version)
+    if held is None:
+        return _read(tenant, name, version).deployment
+    try:
+        while True:
+            _walk(tenant, held, deadline)
+            if _release(tenant, name, version, held.fence):
+                break
+    except LeaseLost:
+        logger.warning("lease_lost", model=name, version=version)
+    return _read(tenant, name, version).deployment
+
+
+def wanted(
+    tenant: str, name: str, version: str, spec: Spec, known: Deployment | None
+) -> Deployment:
+    """The deployment that asks for a new endpoint by this spec."""
+    now = utc_now()
+    attempt = known.attempt + 1 if known else 1
+    new_name = model.endpoint_name(
+        prefix=settings().resource_prefix,
+        tenant=tenant,
+        model=name,
+        version=version,
+        attempt=attempt,
+    )
+    if known is not None:
+        return model.next_attempt(known, name=new_name, spec=spec, now=now, is_recovery=False)
+    return Deployment(
+        model=name,
+        version=version,
+        state=State.REQUESTED,
+        attempt=attempt,
+        name=new_name,
+        spec=spec,
+        requested_at=now,
+        updated_at=now,
+    )
+
+
+def writes(tenant: str, found: store.DeploymentRow | None, deployment: Deployment) -> list[Write]:
+    """The row, and for a new attempt the row that finds it by its endpoint's name."""
+    rows = [store.put(tenant, found, deployment)]
+    if found is None or found.deployment.name != deployment.name:
+        owner = store.Owner(model=deployment.model, version=deployment.version)
+        rows.append(store.create_owner(tenant, deployment.name, owner))
+    return rows
+
+
+def _walk(tenant: str, held: Deployment, deadline: Deadline) -> None:
+    """Step until nothing moves. What AWS cannot do right now is left to the reconciler."""
+    while not deadline.passed():
+        current = _read_held(tenant, held.model, held.version, held.fence).deployment
+        try:
+            if not _step(tenant, current):
+                return
+        except (Superseded, VersionNotDeployable):
+            continue
+        except aws.NO_ANSWER as error:
+            return _postpone(held, type(error).__name__)
+        except ClientError as error:
+            if aws.is_transient(error) or not model.is_under_way(current):
+                return _postpone(held, aws.error_code(error))
+            said = f"{aws.error_code(error)}: {aws.error_message(error)}"
+            _fail(tenant, current, Reason(code="sagemaker-refused", detail=said[:1_000]))
+
+
+def _step(tenant: str, current: Deployment) -> bool:
+    """True when something changed and the next step may follow at once."""
+    if _clear_waste(tenant, current):
+        return True
+    match current.state:
+        case State.REQUESTED:
+            sagemaker.create(current, tenant=tenant)
+            _update(tenant, current, state=State.CREATING)
+            return True
+        case State.CREATING:
+            return _follow_creation(tenant, current)
+        case State.LIVE:
+            return _check_live(tenant, current)
+        case State.RETIRING:
+            return _take_down(tenant, current)
+        case State.FAILED | State.RETIRED:
+            return False
+
+
+def _follow_creation(tenant: str, current: Deployment) -> bool:
+    endpoint = sagemaker.describe(current.name)
+    age = utc_now() - current.requested_at
+    if age > timedelta(seconds=settings().creation_timeout_s):
+        detail = f"the endpoint was not in service after {int(age.total_seconds())} s"
+        return _fail(tenant, current, Reason(code="creation-timed-out", detail=detail))
+    if endpoint is None:
+        _update(tenant, current, state=State.REQUESTED)
+        return True
+    if endpoint.status is Status.CHANGING:
+        return False
+    trouble = _trouble(current, endpoint)
+    if trouble is not None:
+        return _fail(tenant, current, trouble)
+    if isinstance(current.spec.hosting, RealtimeHosting):
+        sagemaker.register_autoscaling(current.name, current.spec.hosting)
+    sample = registry.sample_of(registry.get_version(tenant, current.model, current.version))
+    if sample is not None:
+        try:
+            sagemaker.smoke_test(current.name, sample)
+        except SmokeTestFailed as error:
+            return _fail(tenant, current, Reason(code="smoke-test-failed", detail=str(error)))
+    _finish(tenant, current)
+    return True
+
+
+def _check_live(tenant: str, current: Deployment) -> bool:
+    """See what happened behind our back, and make a new endpoint for a lost one."""
+    endpoint = sagemaker.describe(current.name)
+    if endpoint is not None and endpoint.status is Status.CHANGING:
+        return False
+    trouble = _trouble(current, endpoint)
+    if trouble is None:
+        return False
+    logger.error("endpoint_lost", endpoint=current.name, model=current.model, reason=trouble.code)
+    if not model.may_recover(current):
+        return _fail(tenant, current, trouble)
+    name = model.endpoint_name(
+        prefix=settings().resource_prefix,
+        tenant=tenant,
+        model=current.model,
+        version=current.version,
+        attempt=current.attempt + 1,
+    )
+    still_serves = trouble.code == _ROLLED_BACK
+
+    def replaced(found: Deployment) -> Deployment:
+        again = model.next_attempt(
+            found, name=name, spec=found.spec, now=utc_now(), is_recovery=True
+        )
+        waste = found.waste
+        if not still_serves:
+            waste = model.wasted(found, found.name, not_before=utc_now())
+        return again.model_copy(update={"waste": waste})
+
+    registry.report_trouble(
+        tenant,
+        current.model,
+        current.version,
+        trouble,
+        actor=_ACTOR,
+        also=_with_row(tenant, current, replaced),
+    )
+    return True
+
+
+def _trouble(current: Deployment, endpoint: Endpoint | None) -> Reason | None:
+    """None when the endpoint is in service on the configuration that was asked for."""
+    if endpoint is None:
+        return Reason(code="endpoint-missing", detail=f"endpoint {current.name!r} is gone")
+    if endpoint.status is Status.BROKEN:
+        return Reason(code="endpoint-failed", detail=endpoint.failure[:1_000] or "no reason given")
+    if endpoint.config != current.name:
+        detail = f"in service on configuration {endpoint.config!r}, not on {current.name!r}"
+        return Reason(code=_ROLLED_BACK, detail=detail)
+    return None
+
+
+def _finish(tenant: str, current: Deployment) -> None:
+    """The endpoint becomes the version's; the one it replaces is waste after a grace."""
+    before = registry.get_version(tenant, current.model, current.version).live
+    live = Live(version=current.version, endpoint=current.name, hosting=current.spec.hosting.kind)
+
+    def gone_live(found: Deployment) -> Deployment:
+        now = utc_now()
+        waste = found.waste
+        if before is not None and before.endpoint != found.name:
+            not_before = now + timedelta(seconds=_GRACE_S)
+            waste = model.wasted(found, before.endpoint, not_before=not_before)
+        return model.gone_live(found, now=now).model_copy(update={"waste": waste})
+
+    registry.finish_deployment(
+        tenant,
+        current.model,
+        current.version,
+        live,
+        actor=_ACTOR,
+        also=_with_row(tenant, current, gone_live),
+    )
+    logger.info("version_went_live", model=current.model, version=current.version)
+
+
+def _fail(tenant: str, current: Deployment, reason: Reason) -> bool:
+    """Record why, and leave nothing of the attempt behind; the champion is not touched."""
+    registry.fail_deployment(
+        tenant,
+        current.model,
+        current.version,
+        reason,
+        actor=_ACTOR,
+        also=_with_row(tenant, current, lambda found: model.failed(found, reason, now=utc_now())),
+    )
+    logger.error(
+        "deployment_failed", model=current.model, version=current.version, reason=reason.code
+    )
+    return True
+
+
+def _take_down(tenant: str, current: Deployment) -> bool:
+    if not sagemaker.take_down(current.name):
+        return False
+    _update(tenant, current, state=State.RETIRED)
+    return True
+
+
+def _clear_waste(tenant: str, current: Deployment) -> bool:
+    """Delete what is due; True when something went."""
+    now = utc_now()
+    gone = {
+        waste.name
+        for waste in current.waste
+        if waste.not_before <= now and sagemaker.take_down(waste.name)
+    }
+    if not gone:
+        return False
+    left = [waste for waste in current.waste if waste.name not in gone]
+    _update(tenant, current, waste=left)
+    return True
+
+
+def _postpone(held: Deployment, because: str) -> None:
+    logger.warning(
+        "step_postponed", model=held.model, version=held.version, state=held.state, error=because
+    )
+
+
+def _acquire(tenant: str, name: str, version: str) -> Deployment | None:
+    def attempt() -> Deployment | None:
+        found = _read(tenant, name, version)
+        lease_s = settings().lease_s
+        held = model.leased(found.deployment, now=utc_now(), lease_s=lease_s)
+        if held is None:
+            told = found.deployment.model_copy(update={"signals": found.deployment.signals + 1})
+            tables.commit([store.put(tenant, found, told)])
+            return None
+        tables.commit([store.put(tenant, found, held)])
+        return held
+
+    return tables.until_fresh(attempt)
+
+
+def _release(tenant: str, name: str, version: str, fence: int) -> bool:
+    """False when someone came meanwhile: the holder keeps the lease and walks again."""
+
+    def attempt() -> bool:
+        found = _read_held(tenant, name, version, fence)
+        free = model.released(found.deployment)
+        row = free or model.looked_again(found.deployment)
+        tables.commit([store.put(tenant, found, row)])
+        return free is not None
+
+    return tables.until_fresh(attempt)
+
+
+def _update(tenant: str, current: Deployment, **fields: object) -> None:
+    def attempt() -> None:
+        found = _read_unchanged(tenant, current)
+        changed = found.deployment.model_copy(update={**fields, "updated_at": utc_now()})
+        tables.commit([store.put(tenant, found, changed)])
+
+    tables.until_fresh(attempt)
+
+
+def _with_row(
+    tenant: str, current: Deployment, change: Callable[[Deployment], Deployment]
+) -> Callable[[Change], list[Write]]:
+    """Writes for the registry's transaction; the row is read anew in each of its attempts."""
+
+    def also(_: Change) -> list[Write]:
+        found = _read_unchanged(tenant, current)
+        return writes(tenant, found, change(found.deployment))
+
+    return also
+
+
+def _read_unchanged(tenant: str, current: Deployment) -> store.DeploymentRow:
+    found = _read_held(tenant, current.model, current.version, current.fence)
+    if not model.is_same_way(found.deployment, current):
+        raise Superseded
+    return found
+
+
+def _read_held(tenant: str, name: str, version: str, fence: int) -> store.DeploymentRow:
+    found = _read(tenant, name, version)
+    if found.deployment.fence != fence:
+        raise LeaseLost
+    return found
+
+
+def _read(tenant: str, name: str, version: str) -> store.DeploymentRow:
+    found = store.read(tenant, name, version)
+    if found is None:
+        raise model.DeploymentNotFound(f"version {version!r} of {name!r} was never deployed")
+    return found

@@ -1,0 +1,109 @@
+"""The only door to boto3: clients made once per process, with timeouts and retries set here.
+No feature's rules; stores and outside rooms build on it."""
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
+
+if TYPE_CHECKING:
+    from mypy_boto3_application_autoscaling import ApplicationAutoScalingClient
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sagemaker import SageMakerClient
+    from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+
+from chalicelib.kit.settings import settings
+
+# Standard mode backs off with full jitter and stops early when many calls fail at once.
+_CONTROL = Config(
+    connect_timeout=2, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 3}
+)
+_STORE = Config(
+    connect_timeout=1, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 4}
+)
+_BYTES = Config(
+    connect_timeout=2, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 4}
+)
+_MISSING_CODES = frozenset({"NoSuchKey", "NoSuchVersion", "NotFound", "404"})
+THROTTLED_CODES = frozenset(
+    {
+        "Throttling",
+        "ThrottlingException",
+        "ThrottledException",
+        "TooManyRequestsException",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "SlowDown",
+        "429",
+    }
+)
+
+
+@cache
+def dynamodb() -> "DynamoDBClient":
+    return _client("dynamodb", _STORE)
+
+
+@cache
+def s3() -> "S3Client":
+    return _client("s3", _BYTES)
+
+
+@cache
+def secrets() -> "SecretsManagerClient":
+    return _client("secretsmanager", _STORE)
+
+
+@cache
+def sagemaker() -> "SageMakerClient":
+    return _client("sagemaker", _CONTROL)
+
+
+@cache
+def sagemaker_runtime() -> "SageMakerRuntimeClient":
+    """One attempt only: the caller of a prediction decides whether to send it again."""
+    return _client(
+        "sagemaker-runtime",
+        Config(
+            connect_timeout=1,
+            read_timeout=settings().invoke_timeout_s,
+            retries={"mode": "standard", "total_max_attempts": 1},
+            max_pool_connections=32,
+        ),
+    )
+
+
+@cache
+def autoscaling() -> "ApplicationAutoScalingClient":
+    return _client("application-autoscaling", _CONTROL)
+
+
+def _client(service: str, config: Config) -> Any:
+    make: Any = boto3.client  # pyright: ignore[reportUnknownMemberType] - 425 overloads
+    return make(service, config=config)
+
+
+def error_code(error: ClientError) -> str:
+    return error.response.get("Error", {}).get("Code", "")
+
+
+def error_message(error: ClientError) -> str:
+    return error.response.get("Error", {}).get("Message", "")
+
+
+def is_missing(error: ClientError) -> bool:
+    return error_code(error) in _MISSING_CODES
+
+
+NO_ANSWER = (ConnectionError, HTTPClientError)
+"""What botocore raises when a call got no answer: whether it was carried out is unknown."""
+
+
+def is_transient(error: ClientError) -> bool:
+    """True when the same call may succeed later: throttled or 5xx."""
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return error_code(error) in THROTTLED_CODES or status >= 500 or status == 429

@@ -1,0 +1,24 @@
+"""Lists over HTTP: what is asked for (`limit`, `cursor`) and what is answered.
+Knows neither HTTP nor tables."""
+
+from typing import Annotated, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+T = TypeVar("T")
+
+
+class PageQuery(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    cursor: Annotated[str, Field(max_length=400)] | None = None
+
+
+class Page(BaseModel, Generic[T]):
+    """Part of a list; `cursor` asks for the next part and is null on the last one."""
+
+    model_config = ConfigDict(frozen=True)
+
+    items: list[T]
+    cursor: str | None = None

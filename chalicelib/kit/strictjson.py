@@ -1,0 +1,33 @@
+"""JSON as RFC 8259 and I-JSON (RFC 7493) mean it, for bytes that strangers send.
+Refuses what parsers usually let through; knows no types."""
+
+import json
+from typing import Any
+
+from pydantic_core import from_json
+
+from chalicelib.kit.errors import Malformed
+
+
+def check(raw: bytes) -> Any:
+    """Parse UTF-8 JSON; raises Malformed for anything a careful peer would not send.
+
+    Refused: empty input, other encodings, byte order marks, NaN and infinities, lone surrogates,
+    nesting beyond 200, numbers that Python cannot hold, and duplicate member names.
+    """
+    if not raw.strip():
+        raise Malformed("the body is empty, expected JSON")
+    try:
+        value = from_json(raw, allow_inf_nan=False, cache_strings="none")
+        json.loads(raw, object_pairs_hook=_refuse_duplicates)
+    except (ValueError, RecursionError) as error:
+        raise Malformed(f"the body is not valid JSON: {error}") from error
+    return value
+
+
+def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> None:
+    names = {name for name, _ in pairs}
+    if len(names) != len(pairs):
+        seen: set[str] = set()
+        twice = next(name for name, _ in pairs if name in seen or seen.add(name))
+        raise ValueError(f"duplicate member {twice[:80]!r}")

@@ -1,0 +1,376 @@
+"""Models, versions and their stages, and the rules by which a version moves between stages.
+Nothing here reads a clock, a table or the environment."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from chalicelib.kit.errors import Conflict, Invalid, NotFound
+from chalicelib.registry import semver
+from chalicelib.registry.semver import VersionName
+
+ModelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
+
+_FORMER_CHAMPIONS_KEPT = 20
+_REFUSALS_KEPT = 20
+_DEFAULT_REQUIRED_FILE = "model.onnx"
+
+
+class Stage(StrEnum):
+    REGISTERED = "registered"
+    REJECTED = "rejected"
+    DEPLOYING = "deploying"
+    CANDIDATE = "candidate"
+    CHAMPION = "champion"
+    RETIRED = "retired"
+    FAILED = "failed"
+
+
+STAGE_BY_ALIAS = {
+    "production": Stage.CHAMPION,
+    "staging": Stage.CANDIDATE,
+    "archived": Stage.RETIRED,
+}
+"""Stage names that other registries use, in lower case."""
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ServerlessHosting(_Value):
+    """SageMaker serverless inference: nothing runs, and nothing is paid, without requests."""
+
+    kind: Literal["serverless"] = "serverless"
+    memory_mb: Literal[1024, 2048, 3072, 4096, 5120, 6144] = 2048
+    max_concurrency: Annotated[int, Field(ge=1, le=200)] = 10
+
+
+class Autoscaling(_Value):
+    min_instances: Annotated[int, Field(ge=1, le=100)] = 1
+    max_instances: Annotated[int, Field(ge=1, le=100)]
+    invocations_per_instance_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 1_000
+
+    @model_validator(mode="after")
+    def _range_is_not_empty(self) -> "Autoscaling":
+        if self.min_instances > self.max_instances:
+            raise ValueError("min_instances must not exceed max_instances")
+        return self
+
+
+class RealtimeHosting(_Value):
+    """Instances that always run; can scale, and can capture requests and answers to S3."""
+
+    kind: Literal["realtime"]
+    instance_type: Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]{1,20}\.[a-z0-9]{1,20}$")]
+    instance_count: Annotated[int, Field(ge=1, le=100)] = 1
+    autoscaling: Autoscaling | None = None
+    capture_percent: Annotated[int, Field(ge=0, le=100)] = 0
+
+
+Hosting = Annotated[ServerlessHosting | RealtimeHosting, Field(discriminator="kind")]
+
+
+class ModelSettings(_Value):
+    """What an owner decides about a model; every field has a default that suits a first model."""
+
+    kind: Literal["sagemaker"] = "sagemaker"
+    description: Annotated[str, Field(max_length=1_000)] = ""
+    image: Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._/:@-]{0,254}$")] | None = None
+    """Container image URI; without one, the ONNX scorer."""
+    environment: Annotated[
+        dict[
+            Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]{0,100}$")],
+            Annotated[str, Field(max_length=1_000)],
+        ],
+        Field(max_length=50),
+    ] = Field(default_factory=dict)
+    hosting: Hosting = Field(default_factory=ServerlessHosting)
+    on_upload: Literal["candidate", "promote"] = "candidate"
+    """Where a later good version goes: `promote` makes it champion if its number is higher."""
+    required_files: Annotated[list[Annotated[str, Field(max_length=200)]], Field(max_length=20)] = (
+        Field(default_factory=list[str])
+    )
+    """Files an archive must hold; for the ONNX scorer, `model.onnx` always."""
+    allow_pickles: bool = False
+    """Take archives with pickles in them: loading one runs its code in your container."""
+    rollback_window_h: Annotated[int, Field(ge=1, le=24 * 90)] = 24
+    """How long a former champion's endpoint is kept for a rollback, in hours."""
+
+    def required(self) -> frozenset[str]:
+        default = [_DEFAULT_REQUIRED_FILE] if self.image is None else []
+        return frozenset([*self.required_files, *default])
+
+
+class Live(_Value):
+    """A version that answers requests, and where."""
+
+    version: VersionName
+    endpoint: str
+    hosting: Literal["serverless", "realtime"]
+
+
+class Model(_Value):
+    """A named task. `number` counts the stage changes of all its versions."""
+
+    name: ModelName
+    settings: ModelSettings = Field(default_factory=ModelSettings)
+    champion: Live | None = None
+    former_champions: list[VersionName] = Field(default_factory=list[str])
+    """Newest last; what a rollback goes back to."""
+    number: int = 0
+    created_at: datetime
+    updated_at: datetime
+    settings_object: str | None = None
+    """S3 version of the `model.json` that was applied last."""
+
+
+class Reason(_Value):
+    """Why something was refused or failed: a stable code and one sentence."""
+
+    code: str
+    detail: Annotated[str, Field(max_length=1_000)]
+
+
+class Archive(_Value):
+    """Accepted bytes, at `artifacts/<sha256>/model.tar.gz`."""
+
+    sha256: str
+    size_bytes: int
+    unpacked_bytes: int
+    files: list[str]
+    has_sample: bool
+
+
+class Version(_Value):
+    model: ModelName
+    version: VersionName
+    stage: Stage
+    archive: Archive | None = None
+    reason: Reason | None = None
+    """Why the version was rejected or its last deployment failed; null when all is well."""
+    live: Live | None = None
+    first_live_at: datetime | None = None
+    retire_after: datetime | None = None
+    """When a former champion's endpoint is taken down."""
+    refused_uploads: list[str] = Field(default_factory=list[str])
+    """SHA-256 of other bytes that were uploaded under this version, newest last."""
+    registered_at: datetime
+    updated_at: datetime
+
+
+class Move(_Value):
+    """One stage change of one version: a row of the stage history."""
+
+    number: int
+    at: datetime
+    model: ModelName
+    version: VersionName
+    before: Stage | None
+    after: Stage
+    champion: VersionName | None
+    """The model's champion from this change on."""
+    actor: str
+    reason: str
+
+
+class ModelNotFound(NotFound):
+    code = "model-not-found"
+
+
+class VersionNotFound(NotFound):
+    code = "version-not-found"
+
+
+class VersionNotLive(Conflict):
+    """Only a candidate, whose endpoint is in service, can become champion."""
+
+    code = "version-not-live"
+
+
+class VersionIsChampion(Conflict):
+    """The champion is replaced by a promotion or a rollback first."""
+
+    code = "version-is-champion"
+
+
+class VersionNotDeployable(Conflict):
+    """A rejected version has no accepted bytes: upload it again."""
+
+    code = "version-not-deployable"
+
+
+class NothingToRollBackTo(Conflict):
+    """No former champion's endpoint is in service any more."""
+
+    code = "nothing-to-roll-back-to"
+
+
+class UnknownStage(Invalid):
+    code = "unknown-stage"
+
+
+@dataclass(frozen=True)
+class Change:
+    """Rows after a decision: the model, the versions that changed, and where each came from."""
+
+    model: Model
+    versions: tuple[Version, ...]
+    before: tuple[Stage | None, ...]
+
+
+def stage_named(name: str) -> Stage:
+    """A stage by its own name or an alias. Raises UnknownStage."""
+    lowered = name.lower()
+    if lowered in STAGE_BY_ALIAS:
+        return STAGE_BY_ALIAS[lowered]
+    if lowered in set(Stage):
+        return Stage(lowered)
+    raise UnknownStage(f"{name[:80]!r} is neither a stage nor an alias of one")
+
+
+def comes_after(version: str, other: str) -> bool:
+    """True when `version` has the higher precedence."""
+    return semver.sort_key(version) > semver.sort_key(other)
+
+
+def start_deployment(model: Model, version: Version, *, now: datetime) -> Change:
+    """A live version stays where it is while its endpoint is replaced."""
+    if version.stage is Stage.REJECTED or version.archive is None:
+        raise VersionNotDeployable(f"version {version.version!r} is {version.stage.value!r}")
+    if version.stage in (Stage.CANDIDATE, Stage.CHAMPION, Stage.DEPLOYING):
+        return Change(model, (), ())
+    return _moved(model, version, Stage.DEPLOYING, now=now, reason=None, retire_after=None)
+
+
+def finish_deployment(
+    model: Model, version: Version, champion: Version | None, live: Live, *, now: datetime
+) -> Change:
+    """A first deployment ends as champion or candidate; a replaced endpoint keeps the stage.
+
+    champion: the present champion's row, None when the model has none.
+    """
+    here = version.model_copy(update={"live": live, "reason": None, "updated_at": now})
+    if version.stage is Stage.CHAMPION:
+        return Change(_touched(model, now, champion=live), (here,), (version.stage,))
+    if version.stage is Stage.CANDIDATE:
+        return Change(_touched(model, now), (here,), (version.stage,))
+    if version.stage is not Stage.DEPLOYING:
+        raise VersionNotDeployable(f"version {version.version!r} is {version.stage.value!r}")
+    here = here.model_copy(update={"first_live_at": version.first_live_at or now})
+    if champion is None or _promotes_itself(model, version, champion):
+        return _crowned(model, here, champion, former=_with(model, champion), now=now)
+    here = here.model_copy(update={"stage": Stage.CANDIDATE})
+    return Change(_touched(model, now), (here,), (version.stage,))
+
+
+def fail_deployment(model: Model, version: Version, reason: Reason, *, now: datetime) -> Change:
+    """A version that was live before keeps its stage: its failure must not move the champion."""
+    if version.stage is Stage.DEPLOYING:
+        return _moved(model, version, Stage.FAILED, now=now, reason=reason, live=None)
+    return report(model, version, reason, now=now)
+
+
+def promote(model: Model, version: Version, champion: Version | None, *, now: datetime) -> Change:
+    """Move the champion pointer to `version`; the former champion stays live for the window.
+
+    champion: the present champion's row, None when the model has none.
+    """
+    if version.stage is Stage.CHAMPION:
+        return Change(model, (), ())
+    if version.stage is not Stage.CANDIDATE or version.live is None:
+        raise VersionNotLive(f"version {version.version!r} is {version.stage.value!r}")
+    return _crowned(model, version, champion, former=_with(model, champion), now=now)
+
+
+def roll_back(model: Model, target: Version, champion: Version, *, now: datetime) -> Change:
+    """Move the champion pointer back to `target`, a former champion, and forget what came after."""
+    if target.stage is not Stage.CANDIDATE or target.live is None:
+        raise VersionNotLive(f"version {target.version!r} is {target.stage.value!r}")
+    kept = model.former_champions[: model.former_champions.index(target.version)]
+    return _crowned(model, target, champion, former=kept, now=now)
+
+
+def retire(model: Model, version: Version, *, now: datetime) -> Change:
+    if version.stage is Stage.CHAMPION:
+        raise VersionIsChampion(f"version {version.version!r} is the champion of {model.name!r}")
+    if version.stage is Stage.RETIRED:
+        return Change(model, (), ())
+    if version.stage is Stage.REJECTED:
+        raise VersionNotDeployable(f"version {version.version!r} is {version.stage.value!r}")
+    return _moved(model, version, Stage.RETIRED, now=now, reason=None, live=None, retire_after=None)
+
+
+def retire_if_due(model: Model, version: Version, *, now: datetime) -> Change:
+    """Retire a former champion whose rollback window has passed; nothing otherwise."""
+    if version.stage is not Stage.CANDIDATE or not is_due(version, now=now):
+        return Change(model, (), ())
+    return retire(model, version, now=now)
+
+
+def is_due(version: Version, *, now: datetime) -> bool:
+    return version.retire_after is not None and version.retire_after <= now
+
+
+def report(model: Model, version: Version, reason: Reason, *, now: datetime) -> Change:
+    """Say what is wrong with a version whose stage does not change."""
+    told = version.model_copy(update={"reason": reason, "updated_at": now})
+    return Change(_touched(model, now), (told,), (version.stage,))
+
+
+def with_refusal(version: Version, sha256: str) -> Version:
+    kept = [*version.refused_uploads, sha256][-_REFUSALS_KEPT:]
+    return version.model_copy(update={"refused_uploads": kept})
+
+
+def _promotes_itself(model: Model, version: Version, champion: Version) -> bool:
+    """Only ever to a higher version, and only when it first goes live: never after a rollback."""
+    return (
+        model.settings.on_upload == "promote"
+        and version.first_live_at is None
+        and comes_after(version.version, champion.version)
+    )
+
+
+def _with(model: Model, champion: Version | None) -> list[str]:
+    return [*model.former_champions, *([champion.version] if champion else [])]
+
+
+def _crowned(
+    model: Model, version: Version, champion: Version | None, *, former: list[str], now: datetime
+) -> Change:
+    new_model = _touched(
+        model,
+        now,
+        champion=version.live,
+        former_champions=[name for name in former if name != version.version][
+            -_FORMER_CHAMPIONS_KEPT:
+        ],
+    )
+    crowned = version.model_copy(
+        update={"stage": Stage.CHAMPION, "retire_after": None, "updated_at": now}
+    )
+    if champion is None:
+        return Change(new_model, (crowned,), (version.stage,))
+    demoted = champion.model_copy(
+        update={
+            "stage": Stage.CANDIDATE,
+            "retire_after": now + timedelta(hours=model.settings.rollback_window_h),
+            "updated_at": now,
+        }
+    )
+    return Change(new_model, (demoted, crowned), (champion.stage, version.stage))
+
+
+def _moved(
+    model: Model, version: Version, stage: Stage, *, now: datetime, **fields: object
+) -> Change:
+    moved = version.model_copy(update={"stage": stage, "updated_at": now, **fields})
+    return Change(_touched(model, now), (moved,), (version.stage,))
+
+
+def _touched(model: Model, now: datetime, **fields: object) -> Model:
+    return model.model_copy(update={"updated_at": now, **fields})

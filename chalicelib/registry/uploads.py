@@ -1,0 +1,69 @@
+"""What an object key under `models/` means, and what an upload event says.
+Pure text; the objects themselves are in `artifacts`."""
+
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from chalicelib.registry.model import ModelName
+from chalicelib.registry.semver import VersionName
+
+ARCHIVE = "model.tar.gz"
+SETTINGS = "model.json"
+_KEY_FORM = f"models/<model>/<version>/{ARCHIVE} or models/<model>/{SETTINGS}"
+
+
+class Bucket(BaseModel):
+    name: str
+
+
+class Object(BaseModel):
+    key: str
+    version_id: str | None = Field(default=None, alias="version-id")
+
+
+class UploadEvent(BaseModel):
+    """The detail of an S3 "Object Created" event; fields that AWS may add are ignored."""
+
+    model_config = ConfigDict(frozen=True)
+
+    bucket: Bucket
+    object: Object
+
+
+@dataclass(frozen=True)
+class ArchiveKey:
+    model: str
+    version: str
+
+
+@dataclass(frozen=True)
+class SettingsKey:
+    model: str
+
+
+class NotAnUpload(ValueError):
+    """The key has neither of the two forms, or a name in it breaks the rules."""
+
+
+def parse_key(key: str) -> ArchiveKey | SettingsKey:
+    """Raises NotAnUpload, saying what is wrong with which part."""
+    match key.split("/"):
+        case ["models", model, version, last] if last == ARCHIVE:
+            return ArchiveKey(_checked(_MODEL, model), _checked(_VERSION, version))
+        case ["models", model, last] if last == SETTINGS:
+            return SettingsKey(_checked(_MODEL, model))
+        case _:
+            raise NotAnUpload(f"the key {key[:200]!r} is not {_KEY_FORM}")
+
+
+_MODEL = TypeAdapter(ModelName)
+_VERSION = TypeAdapter(VersionName)
+
+
+def _checked(adapter: "TypeAdapter[str]", part: str) -> str:
+    try:
+        return adapter.validate_python(part)
+    except ValidationError as error:
+        because = error.errors(include_url=False)[0]["msg"]
+        raise NotAnUpload(f"{part[:80]!r} in the key is refused: {because}") from error

@@ -1,0 +1,64 @@
+"""A prediction as the caller sees it, and the ways in which one can fail.
+Nothing here calls anything."""
+
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+from chalicelib.kit.errors import Busy, Conflict, Invalid, TooLarge, Upstream, UpstreamTimeout
+from chalicelib.registry.model import ModelName
+from chalicelib.registry.semver import VersionName
+
+MAX_BODY_BYTES = 6_291_456
+"""InvokeEndpoint's own limit (botocore, sagemaker-runtime, BodyBlob)."""
+MAX_SERVERLESS_BODY_BYTES = 4 * 1024 * 1024
+"""Serverless inference takes and gives 4 MB (SageMaker developer guide)."""
+MAX_ANSWER_BYTES = 4_400_000
+"""Lambda answers at most 6 MB, and binary bodies travel in base64."""
+
+
+class Prediction(BaseModel):
+    """`output` is the model's own answer, as it came."""
+
+    model_config = ConfigDict(frozen=True)
+
+    request_id: str
+    model: ModelName
+    version: VersionName
+    output: JsonValue
+
+
+class NoChampion(Conflict):
+    """No version of the model has gone live yet, or all were retired."""
+
+    code = "no-champion"
+
+
+class EndpointMissing(Busy):
+    """The registry knows the endpoint, SageMaker does not; the reconciler makes a new one."""
+
+    code = "endpoint-missing"
+
+
+class EndpointBusy(Busy):
+    """Throttled, starting, or out of capacity."""
+
+    code = "endpoint-busy"
+
+
+class ModelFailed(Upstream):
+    """The model's container answered with an error of its own, or with bytes that are no answer."""
+
+    code = "model-failed"
+
+
+class ModelTimeout(UpstreamTimeout):
+    code = "model-timeout"
+
+
+class InputRefused(Invalid):
+    """The model's container says that the input is at fault."""
+
+    code = "input-refused"
+
+
+class InputTooLarge(TooLarge):
+    code = "input-too-large"

@@ -1,0 +1,58 @@
+"""HTTP of serving: predictions in any content type, and what a receipt says.
+Which version answers is decided in the service."""
+
+from typing import Annotated
+
+from chalice.app import Blueprint
+from pydantic import BaseModel, ConfigDict, Field
+
+from chalicelib.kit.http import Call, Raw, Role, endpoint
+from chalicelib.registry.model import ModelName
+from chalicelib.registry.semver import VersionName
+from chalicelib.serving import service
+from chalicelib.serving.model import Prediction
+from chalicelib.serving.receipts import Receipt
+
+bp = Blueprint(__name__)
+
+
+class PredictionQuery(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: VersionName | None = None
+    """Ask this live version instead of the champion."""
+
+
+@endpoint(
+    bp,
+    "POST /api/models/{model}/predictions",
+    role=Role.VIEWER,
+    summary="Ask the champion, in any content type its container takes",
+    any_content=True,
+    answers=Prediction,
+)
+def create_prediction(call: Call, model: ModelName, query: PredictionQuery) -> Raw:
+    answered = service.predict(
+        call.tenant,
+        model,
+        version=query.version,
+        body=call.raw,
+        content_type=call.content_type,
+        accept=call.accept if call.accept != "*/*" else "application/json",
+    )
+    headers = {
+        "Sommelier-Request-Id": answered.request_id,
+        "Sommelier-Model": model,
+        "Sommelier-Version": answered.version,
+    }
+    return Raw(answered.content, answered.content_type, headers=headers)
+
+
+@endpoint(
+    bp,
+    "GET /api/receipts/{request_id}",
+    role=Role.VIEWER,
+    summary="What a prediction's receipt says, if it is genuine",
+)
+def get_receipt(call: Call, request_id: Annotated[str, Field(max_length=1_000)]) -> Receipt:
+    return service.explain(call.tenant, request_id)
