@@ -85,9 +85,11 @@ def _describe(operation: Operation, schema_by_use: dict[str, Any]) -> dict[str, 
         content = {"application/json": {"schema": schema_by_use[f"{name}:body"]}}
         described["requestBody"] = {"required": True, "content": content}
     elif operation.any_content:
-        anything = {"schema": {"type": "string", "contentEncoding": "binary"}}
-        content = {"application/json": {"schema": {}}, "text/csv": anything, "*/*": anything}
-        described["requestBody"] = {"required": True, "content": content}
+        anything: dict[str, Any] = {"schema": {"type": "string", "contentEncoding": "binary"}}
+        described["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {}, "text/csv": anything, "*/*": anything},
+        }
     return described
 
 

@@ -51,12 +51,14 @@ def _operation(method: str, path: str, operation: dict[str, Any]) -> str:
         rows = "".join(_parameter(parameter) for parameter in operation["parameters"])
         parts.append(f"<table><tr><th>Parameter<th>In<th>Schema</tr>{rows}</table>")
     for media_type, content in operation.get("requestBody", {}).get("content", {}).items():
-        parts.append(f"<p>Body: <code>{escape(media_type)}</code></p>{_schema(content['schema'])}")
+        parts.append(
+            f"<p>Body: <code>{escape(media_type)}</code></p>{_schema(content.get('schema', {}))}"
+        )
     for status, answer in operation["responses"].items():
         for media_type, content in answer.get("content", {}).items():
             parts.append(
                 f"<p>{escape(status)}: <code>{escape(media_type)}</code></p>"
-                f"{_schema(content['schema'])}"
+                f"{_schema(content.get('schema', {}))}"
             )
     return "".join(parts) + "</details>"
 

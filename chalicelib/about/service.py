@@ -19,7 +19,7 @@ _OPEN_ACCESS = "ACCESS_MODE=open: every caller acts as admin"
 def health() -> Health:
     checks = _checks()
     with ThreadPoolExecutor(max_workers=len(checks)) as pool:
-        dependencies = list(pool.map(lambda name: _ask(name, checks[name]), checks))
+        dependencies = list(pool.map(_ask, checks.keys(), checks.values()))
     is_healthy = all(dependency.status == "up" for dependency in dependencies)
     return Health(
         status="healthy" if is_healthy else "unhealthy",

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, Generic, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Generic, TypeVar, cast, get_args, get_origin, get_type_hints
 from urllib.parse import unquote
 
 from chalice.app import Blueprint, CaseInsensitiveMapping, Request, Response
@@ -251,7 +251,7 @@ def _flaw(at: str, found: ErrorDetails) -> Flaw:
 def _response(result: Any, operation: Operation) -> Response:
     if isinstance(result, Raw):
         return _sent(result.content, result.content_type, result.status, result.headers)
-    answer: Answer[BaseModel] = result if isinstance(result, Answer) else Answer(result)
+    answer: Answer[BaseModel] = cast(Any, result) if isinstance(result, Answer) else Answer(result)
     status = operation.status if answer.status is None else answer.status
     content = answer.body.model_dump_json().encode()
     return _sent(content, "application/json", status, answer.headers)
