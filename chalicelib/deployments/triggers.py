@@ -36,7 +36,7 @@ class EndpointStateChange(BaseModel):
     endpoint_name: str = Field(alias="EndpointName")
 
 
-@bp.on_cw_event(_UPLOADED, name="upload")
+@bp.on_cw_event(_UPLOADED, name="on_upload")
 @trigger
 def on_upload(event: CloudWatchEvent) -> dict[str, Any]:
     """Register what was uploaded, and ask for an endpoint when it is a new version."""
@@ -56,7 +56,7 @@ def on_upload(event: CloudWatchEvent) -> dict[str, Any]:
     return {"outcome": registered.outcome.value}
 
 
-@bp.on_cw_event(_ENDPOINT_CHANGED, name="endpoint_state_change")
+@bp.on_cw_event(_ENDPOINT_CHANGED, name="on_endpoint_state_change")
 @trigger
 def on_endpoint_state_change(event: CloudWatchEvent) -> dict[str, Any]:
     """Look at the deployment whose endpoint changed; endpoints of others are none of ours."""

@@ -15,6 +15,8 @@ STEP_BYTES = 4 * 1024
 TEXT_LENGTH = 2**29
 """Four letters read as the length of a pickled string are more than this: the file is text."""
 XZ_MEMORY_BYTES = 32 * MIB
+BZIP2_WEIGHT = 16
+"""bzip2 gives nothing before a whole block of up to 900 KB is decoded."""
 CLOSED_MAGICS = {b"\x04\x22\x4d\x18": "lz4", b"ZF0x": "old joblib"}
 """Formats that hold pickles and that the standard library cannot open."""
 
@@ -83,7 +85,8 @@ def compressed_scanner(name: str, head: bytes, budget: Budget) -> CompressedScan
     inflater = _inflater(head)
     if inflater is None:
         return None
-    budget.spend_compressed_file(name)
+    is_bzip2 = isinstance(inflater, bz2.BZ2Decompressor)
+    budget.spend_compressed_file(name, weight=BZIP2_WEIGHT if is_bzip2 else 1)
     return CompressedScanner(name, budget, inflater)
 
 

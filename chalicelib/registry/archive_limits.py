@@ -39,7 +39,7 @@ class Budget:
     def __init__(self, limits: Limits) -> None:
         self._opcodes = 20_000
         self._compressed_files = 64
-        self._inner_bytes = 32 * MIB
+        self._inner_bytes = 4 * MIB
         self._zip_entries = 2 * limits.members
 
     def spend_opcode(self, name: str) -> None:
@@ -49,8 +49,9 @@ class Budget:
                 RefusalReason.PICKLE, f"file {name} goes on as a pickle for too many opcodes"
             )
 
-    def spend_compressed_file(self, name: str) -> None:
-        self._compressed_files -= 1
+    def spend_compressed_file(self, name: str, *, weight: int) -> None:
+        """weight: how much more than gzip the format costs before its first byte is known."""
+        self._compressed_files -= weight
         if self._compressed_files < 0:
             raise ArchiveRefused(
                 RefusalReason.PICKLE, f"file {name} is one compressed file too many to look into"

@@ -43,6 +43,10 @@ def key_ring() -> KeyRing:
     return _cache[secret_id].ring
 
 
+def forget() -> None:
+    _cache.clear()
+
+
 def parse(text: str) -> KeyRing:
     """Raises BadKeyRing."""
     try:

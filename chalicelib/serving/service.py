@@ -73,6 +73,10 @@ def explain(tenant: str, request_id: str) -> Receipt:
     return receipts.verify(request_id, key_ring(), tenant=tenant)
 
 
+def forget_routes() -> None:
+    _routing_table.cache_clear()
+
+
 def _check(body: bytes, media_type: str) -> None:
     if len(body) > MAX_BODY_BYTES:
         raise InputTooLarge(f"the body has {len(body)} bytes, at most {MAX_BODY_BYTES} are taken")
