@@ -129,7 +129,7 @@ def _down(places: Places) -> int:
     os.kill(found[0], signal.SIGTERM)
     deadline = time.monotonic() + DOWN_TIMEOUT_S
     while time.monotonic() < deadline:
-        if running_pid(places) is None:
+        if not Path(f"/proc/{found[0]}").exists():
             _say("The offline cloud is down")
             return 0
         time.sleep(0.1)

@@ -25,7 +25,12 @@ MINISTACK_START_S = 30.0
 SAGEMAKER_START_S = 60.0
 GATEWAY_START_S = 10.0
 
-_OURS = ("sagemaker", "sagemaker-runtime", "application-autoscaling")
+_OURS = {
+    "sagemaker": "SAGEMAKER",
+    "sagemaker-runtime": "SAGEMAKER_RUNTIME",
+    "application-autoscaling": "APPLICATION_AUTO_SCALING",
+}
+"""Services that our SageMaker plays, and how the AWS SDKs spell them in AWS_ENDPOINT_URL_*."""
 
 
 class AlreadyRunning(Exception):
@@ -230,8 +235,8 @@ def _own(name: str, arguments: list[str], places: Places) -> Process:
 
 
 def _start_packaging(places: Places) -> subprocess.Popen[str]:
-    """Start `tools.package`, which takes seconds, beside the emulators."""
-    command = [sys.executable, "-m", "tools.package", "--stage", "dev"]
+    """Start `tools.package`, which takes seconds, beside the emulators; `make package` lints."""
+    command = [sys.executable, "-m", "tools.package", "--stage", "dev", "--no-lint"]
     return subprocess.Popen(
         [*command, "--project", str(places.root), "--out", str(places.build)],
         cwd=REPOSITORY,
@@ -253,4 +258,4 @@ def _aws(ports: Ports) -> str:
 
 def _sagemaker_urls(ports: Ports) -> dict[str, str]:
     url = f"http://{HOST}:{ports.sagemaker}"
-    return {f"AWS_ENDPOINT_URL_{name.upper().replace('-', '_')}": url for name in _OURS}
+    return {f"AWS_ENDPOINT_URL_{service}": url for service in _OURS.values()}

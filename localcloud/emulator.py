@@ -4,6 +4,8 @@ Nothing here imports our code: it starts as a script, `python -P emulator.py`.
 The repairs, each with its test in tests/localcloud/test_emulator.py:
 - EventBridge hands an event to Lambda as AWS does: two retries, then the failure queue.
   MiniStack calls the function once and forgets.
+- A binary media type keeps its slash, and a body without a content type is JSON, as on AWS.
+  MiniStack stores "*/*" as "*~1*", so every byte over 0x7f is lost.
 - A function that logs nothing answers at once. MiniStack waits 50 ms for its log.
 - State is written while it runs, at most SAVE_EVERY_S late. MiniStack writes it at a clean stop.
 - When it ends, so do the functions it runs.
@@ -15,22 +17,26 @@ import json
 import os
 import signal
 import threading
+from collections.abc import Iterable
 from typing import Any
 
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from ministack import app as ministack
 from ministack.core import lambda_runtime, persistence
-from ministack.services import eventbridge, lambda_svc
+from ministack.services import apigateway_v1, eventbridge, lambda_svc
 
-SAVE_EVERY_S = 2.0
+SAVE_EVERY_S = 1.0
 LOG_WAIT_S = (0.002, 0.002, 0.250)
 """How long an answer waits for the first log line, for a pause between lines, and at most."""
+
+_matches = apigateway_v1._media_type_matches
 
 
 def main() -> None:
     """Serve until SIGTERM, then save and end every function still running."""
     eventbridge._dispatch_to_lambda = _invoke_as_event
+    apigateway_v1._media_type_matches = _media_type_matches
     lambda_runtime.Worker._drain_stderr_bounded.__defaults__ = LOG_WAIT_S
     config = Config()
     config.bind = [f"{os.environ['BIND_HOST']}:{os.environ['GATEWAY_PORT']}"]
@@ -70,6 +76,11 @@ def _invoke_as_event(arn: str, payload: str) -> None:
         eventbridge.logger.warning("EventBridge target %s is not a function", name)
         return
     lambda_svc.invoke_async_with_retry(function, json.loads(payload))
+
+
+def _media_type_matches(media_type: str | None, patterns: Iterable[str] | None) -> bool:
+    kept = [pattern.replace("~1", "/") for pattern in patterns or ()]
+    return _matches(media_type or "application/json", kept)
 
 
 def _save_changes(changes: Changes) -> None:

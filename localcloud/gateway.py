@@ -12,6 +12,7 @@ from localcloud.places import HOST
 
 BODY_LIMIT_BYTES = 10 * 1024 * 1024
 """API Gateway's own limit."""
+DISCARD_LIMIT_BYTES = 64 * 1024 * 1024
 TIMEOUT_S = 29.0
 """API Gateway's own limit for an integration."""
 
@@ -116,8 +117,14 @@ class _Handler(BaseHTTPRequestHandler):
             return b"".join(self._chunks())
         size = int(self.headers.get("Content-Length") or 0)
         if size > BODY_LIMIT_BYTES:
+            self._discard(min(size, DISCARD_LIMIT_BYTES))
             raise _TooLarge
         return self.rfile.read(size)
+
+    def _discard(self, size: int) -> None:
+        """Read a refused body to its end, or the client would see a reset, not the answer."""
+        while size > 0 and (read := self.rfile.read(min(size, 1 << 16))):
+            size -= len(read)
 
     def _chunks(self) -> Iterable[bytes]:
         total = 0

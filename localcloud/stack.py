@@ -14,7 +14,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from localcloud.places import REGION, ROOT_KEY, STACK
-from localcloud.templates import app_template, bases_template, tables
+from localcloud.templates import app_template, bases_template, binary_media_types, tables
 
 CODE_BUCKET = f"{STACK}-deployments"
 DIGEST_TAG = "digest"
@@ -131,15 +131,31 @@ def _stack(cloudformation: Any, described: Any) -> Stack:
 
 
 def _apply_dropped(endpoint_url: str, template: Any, stack: Stack) -> None:
-    """Apply by API what the emulator's CloudFormation leaves out: time to live, recovery."""
+    """Apply by API what the emulator's CloudFormation leaves out and the app depends on."""
     dynamodb = client("dynamodb", endpoint_url)
     for logical_id, properties in tables(template):
-        name = stack.resources[logical_id]
-        if recovery := properties.get("PointInTimeRecoverySpecification"):
-            dynamodb.update_continuous_backups(
-                TableName=name, PointInTimeRecoverySpecification=recovery
-            )
-        wanted = properties.get("TimeToLiveSpecification")
-        described = dynamodb.describe_time_to_live(TableName=name)["TimeToLiveDescription"]
-        if wanted and described["TimeToLiveStatus"] != "ENABLED":
-            dynamodb.update_time_to_live(TableName=name, TimeToLiveSpecification=wanted)
+        _apply_to_table(dynamodb, stack.resources[logical_id], properties)
+    if media_types := binary_media_types(template):
+        _apply_media_types(endpoint_url, stack.resources["RestAPI"], media_types)
+
+
+def _apply_to_table(dynamodb: Any, name: str, properties: Any) -> None:
+    if recovery := properties.get("PointInTimeRecoverySpecification"):
+        dynamodb.update_continuous_backups(
+            TableName=name, PointInTimeRecoverySpecification=recovery
+        )
+    wanted = properties.get("TimeToLiveSpecification")
+    described = dynamodb.describe_time_to_live(TableName=name)["TimeToLiveDescription"]
+    if wanted and described["TimeToLiveStatus"] != "ENABLED":
+        dynamodb.update_time_to_live(TableName=name, TimeToLiveSpecification=wanted)
+
+
+def _apply_media_types(endpoint_url: str, api_id: str, media_types: list[str]) -> None:
+    """Without them the emulator decodes every body as text, and bytes over 0x7f are lost."""
+    gateway = client("apigateway", endpoint_url)
+    present = gateway.get_rest_api(restApiId=api_id).get("binaryMediaTypes", [])
+    escaped = [media_type.replace("/", "~1") for media_type in media_types]
+    missing = [name for name in escaped if name not in present]
+    if missing:
+        patches = [{"op": "add", "path": f"/binaryMediaTypes/{name}"} for name in missing]
+        gateway.update_rest_api(restApiId=api_id, patchOperations=patches)

@@ -45,6 +45,12 @@ def tables(template: Node) -> Iterator[tuple[str, Node]]:
             yield logical_id, resource["Properties"]
 
 
+def binary_media_types(template: Node) -> list[str]:
+    """Return the content types that API Gateway hands on as bytes."""
+    body = template["Resources"].get("RestAPI", {}).get("Properties", {}).get("DefinitionBody", {})
+    return body.get("x-amazon-apigateway-binary-media-types", [])
+
+
 def _adapted(template: Node, root: Path) -> Node:
     adapted = copy.deepcopy(template)
     # It denies every request without TLS, and the offline cloud speaks plain HTTP on loopback.
