@@ -4,12 +4,11 @@ Nothing here runs inside the server."""
 import json
 import subprocess
 import sys
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 from urllib.parse import urlsplit
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -96,8 +95,6 @@ class Server:
 
     def wait(self) -> None:
         self.process.wait()
-        if self.process.stdout is not None:
-            self.process.stdout.close()
 
 
 def start(state_dir: Path, *, port: int = 0, flags: Sequence[str] = ()) -> Server:
@@ -116,18 +113,10 @@ def start(state_dir: Path, *, port: int = 0, flags: Sequence[str] = ()) -> Serve
             stderr=log,
             text=True,
         )
-    line = process.stdout.readline() if process.stdout else ""
+    with cast("IO[str]", process.stdout) as output:
+        line = output.readline()  # the only one the server prints there
     if not line.startswith("listening on "):
         process.kill()
         process.wait()
         raise RuntimeError(f"the offline SageMaker did not start; see {state_dir / 'server.log'}")
-    threading.Thread(target=_drain, args=(process,), daemon=True).start()
     return Server(process, line.removeprefix("listening on ").strip())
-
-
-def _drain(process: "subprocess.Popen[str]") -> None:
-    try:
-        while process.stdout is not None and process.stdout.read(1024):
-            pass
-    except ValueError:
-        pass  # closed by stop()
