@@ -15,7 +15,7 @@ STEP_BYTES = 4 * 1024
 TEXT_LENGTH = 2**29
 """Four letters read as the length of a pickled string are more than this: the file is text."""
 XZ_MEMORY_BYTES = 32 * MIB
-BZIP2_WEIGHT = 16
+BZIP2_WEIGHT = 32
 """bzip2 gives nothing before a whole block of up to 900 KB is decoded."""
 CLOSED_MAGICS = {b"\x04\x22\x4d\x18": "lz4", b"ZF0x": "old joblib"}
 """Formats that hold pickles and that the standard library cannot open."""
