@@ -135,6 +135,7 @@ def forget_everything() -> None:
         aws.sagemaker,
         aws.sagemaker_runtime,
         aws.autoscaling,
+        aws.functions,
     ):
         client.cache_clear()
     keys.forget()

@@ -48,9 +48,7 @@ def get_deployment(call: Call, model: ModelName, version: VersionName) -> Deploy
     status=202,
 )
 def deploy_version(call: Call, model: ModelName, version: VersionName) -> Answer[Deployment]:
-    deployment = service.deploy(
-        call.tenant, model, version, actor=call.caller, deadline=call.deadline
-    )
+    deployment = service.ask_to_deploy(call.tenant, model, version, actor=call.caller)
     where = f"/api/models/{model}/versions/{version}/deployment"
     return Answer(deployment, headers={"Location": where})
 
@@ -77,9 +75,7 @@ def promote_version(
 def retire_version(
     call: Call, model: ModelName, version: VersionName, body: Justification
 ) -> Version:
-    return service.retire(
-        call.tenant, model, version, actor=call.caller, reason=body.reason, deadline=call.deadline
-    )
+    return service.ask_to_retire(call.tenant, model, version, actor=call.caller, reason=body.reason)
 
 
 @endpoint(

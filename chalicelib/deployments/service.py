@@ -4,7 +4,7 @@ The steps between are in `steps`; stages change only through the registry's gate
 from collections.abc import Iterator
 from typing import Protocol
 
-from chalicelib.deployments import model, steps, store
+from chalicelib.deployments import handover, model, steps, store
 from chalicelib.deployments.model import Deployment, DeploymentBusy, DeploymentNotFound, Spec, State
 from chalicelib.kit.clock import Deadline, utc_now
 from chalicelib.kit.errors import Invalid
@@ -44,6 +44,13 @@ def deploy(tenant: str, name: str, version: str, *, actor: str, deadline: Deadli
     """
     request(tenant, name, version, actor=actor)
     return steps.advance(tenant, name, version, deadline=deadline)
+
+
+def ask_to_deploy(tenant: str, name: str, version: str, *, actor: str) -> Deployment:
+    """Write down that an endpoint is wanted and wake up the function that may make it."""
+    request(tenant, name, version, actor=actor)
+    handover.wake("deploy_model", name, version)
+    return get_deployment(tenant, name, version)
 
 
 def deploy_new(tenant: str, name: str, version: str, *, actor: str, deadline: Deadline) -> None:
@@ -89,12 +96,16 @@ def retire(
 ) -> Version:
     """Take a version out of use and its endpoint down. Raises VersionIsChampion."""
 
-    def also(change: Change) -> list[Write]:
-        return _retiring(tenant, name, version) if change.versions else []
-
-    retired = registry.retire(tenant, name, version, actor=actor, reason=reason, also=also)
+    retired = _out_of_use(tenant, name, version, actor=actor, reason=reason)
     if store.read(tenant, name, version) is not None:
         steps.advance(tenant, name, version, deadline=deadline)
+    return retired
+
+
+def ask_to_retire(tenant: str, name: str, version: str, *, actor: str, reason: str) -> Version:
+    """Take a version out of use, and wake up the function that may take its endpoint down."""
+    retired = _out_of_use(tenant, name, version, actor=actor, reason=reason)
+    handover.wake("retire_version", name, version)
     return retired
 
 
@@ -151,6 +162,13 @@ def _retire_due(tenant: str, name: str, version: str, *, deadline: Deadline) -> 
 
     registry.retire_if_due(tenant, name, version, actor=_SCHEDULE, also=also)
     steps.advance(tenant, name, version, deadline=deadline)
+
+
+def _out_of_use(tenant: str, name: str, version: str, *, actor: str, reason: str) -> Version:
+    def also(change: Change) -> list[Write]:
+        return _retiring(tenant, name, version) if change.versions else []
+
+    return registry.retire(tenant, name, version, actor=actor, reason=reason, also=also)
 
 
 def _retiring(tenant: str, name: str, version: str) -> list[Write]:

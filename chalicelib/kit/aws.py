@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
 if TYPE_CHECKING:
     from mypy_boto3_application_autoscaling import ApplicationAutoScalingClient
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sagemaker import SageMakerClient
     from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
@@ -75,6 +76,11 @@ def sagemaker_runtime() -> "SageMakerRuntimeClient":
             max_pool_connections=32,
         ),
     )
+
+
+@cache
+def functions() -> "LambdaClient":
+    return _client("lambda", _STORE)
 
 
 @cache

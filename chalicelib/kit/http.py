@@ -15,7 +15,6 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from chalicelib.kit import strictjson
-from chalicelib.kit.clock import Deadline
 from chalicelib.kit.errors import Flaw, Forbidden, Invalid, Malformed, UnsupportedMedia
 from chalicelib.kit.problems import problem_of_failure, problem_of_status
 from chalicelib.kit.settings import settings
@@ -24,7 +23,6 @@ from chalicelib.kit.telemetry import logger
 T = TypeVar("T")
 View = Callable[..., Any]
 
-_HTTP_BUDGET_S = 20.0  # what a view may spend before it leaves the rest to the reconciler
 _ANONYMOUS = "anonymous"
 OPERATION = "operation"
 """Attribute of a registered view that holds its Operation."""
@@ -50,7 +48,6 @@ class Call:
     content_type: str
     accept: str
     raw: bytes
-    deadline: Deadline
 
 
 @dataclass(frozen=True)
@@ -187,7 +184,6 @@ def _call(operation: Operation, request: Request, request_id: str) -> Call:
         content_type=headers.get("content-type", "") or "",
         accept=headers.get("accept", "*/*") or "*/*",
         raw=raw.encode() if isinstance(raw, str) else raw,
-        deadline=Deadline.of(request.lambda_context, margin_s=2, at_most_s=_HTTP_BUDGET_S),
     )
 
 

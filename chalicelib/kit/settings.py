@@ -31,6 +31,9 @@ class Settings(BaseModel):
     `{"current": "k1", "k1": "<random text>"}`."""
     sagemaker_role_arn: str
     """Role that SageMaker assumes to read artifacts and write captured data."""
+    manager_function: str
+    """Name of the Lambda function `model-version-manager`: makes and removes endpoints for HTTP,
+    whose own role may not."""
     default_image: str
     """Container image URI of models whose settings name none: the ONNX scorer."""
     resource_prefix: Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9-]{0,19}$")]
