@@ -9,6 +9,7 @@ from localcloud.sagemaker.wire import JsonObject, ValidationException
 from localcloud.sagemaker.world import ApiCall, World
 
 SERVERLESS_MEMORY_STEP_MB = 1024
+NOT_RUN_OFFLINE = {"AsyncInferenceConfig", "ExplainerConfig", "ShadowProductionVariants"}
 
 
 def create_endpoint_config(world: World, call: ApiCall) -> JsonObject:
@@ -19,7 +20,7 @@ def create_endpoint_config(world: World, call: ApiCall) -> JsonObject:
         if name.lower() in state.configs:
             message = f'Cannot create already existing endpoint configuration "{arn}".'
             raise ValidationException(message)
-        for variant in _all_variants(call.parameters):
+        for variant in call.parameters["ProductionVariants"]:
             find_model(state, world, variant["ModelName"])
         request = {key: value for key, value in call.parameters.items() if key != "Tags"}
         put_tags(state, arn, call.parameters.get("Tags", []))
@@ -115,12 +116,10 @@ def _plan_variant(state: State, world: World, variant: JsonObject) -> Variant:
     )
 
 
-def _all_variants(request: JsonObject) -> list[JsonObject]:
-    return request["ProductionVariants"] + request.get("ShadowProductionVariants", [])
-
-
 def _check_variants(request: JsonObject) -> None:
-    variants = _all_variants(request)
+    for name in NOT_RUN_OFFLINE & request.keys():
+        raise ValidationException(f"{name} does not run offline.")
+    variants = request["ProductionVariants"]
     names = [variant["VariantName"] for variant in variants]
     if len(set(names)) < len(names):
         raise ValidationException("Production variant names must be unique within a config.")

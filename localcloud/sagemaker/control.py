@@ -110,6 +110,21 @@ def _read_containers(world: World, _: bytes) -> JsonObject:
     }
 
 
+def _read_logs(world: World, _: bytes) -> JsonObject:
+    """The logs of all generations, also of failed and deleted endpoints; oldest first."""
+    paths = (world.settings.state_dir / "endpoints").glob("*/*/container.log")
+    return {
+        "logs": [
+            {
+                "endpoint": path.parents[1].name,
+                "generation": int(path.parent.name),
+                "path": str(path),
+            }
+            for path in sorted(paths, key=lambda path: int(path.parent.name))
+        ]
+    }
+
+
 def _describe_container(world: World, endpoint: str, variant: Variant) -> JsonObject:
     container = world.fleet.container(variant)
     return {
@@ -132,4 +147,5 @@ ACTIONS: dict[tuple[str, str], Callable[[World, bytes], JsonObject]] = {
     ("POST", "clock"): _turn_clock,
     ("GET", "clock"): _read_clock,
     ("GET", "containers"): _read_containers,
+    ("GET", "logs"): _read_logs,
 }

@@ -5,7 +5,6 @@ import json
 import sys
 import uuid
 from collections.abc import Iterator
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -25,6 +24,7 @@ class Bus:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._client_by_service: dict[str, Any] = {}
 
     def send(self, entry: JsonObject) -> None:
         """Raise botocore's errors when the bus cannot be reached."""
@@ -38,8 +38,7 @@ class Bus:
     def _deliver(self, event: JsonObject) -> None:
         text = json.dumps(event)
         for target in self._matching_targets(text):
-            payload = target.get("Input", text)
-            self._call_target(target, payload)
+            self._call_target(target, _payload(target, text))
 
     def _matching_targets(self, event: str) -> Iterator[JsonObject]:
         for page in self._events.get_paginator("list_rules").paginate():
@@ -80,12 +79,16 @@ class Bus:
             "detail": json.loads(entry["Detail"]),
         }
 
-    @cached_property
+    @property
     def _events(self) -> Any:
         return self._client("events")
 
     def _client(self, service: str) -> Any:
-        # made anew for a target, which is rare; only the bus's own client is kept
+        if service not in self._client_by_service:
+            self._client_by_service[service] = self._make_client(service)
+        return self._client_by_service[service]
+
+    def _make_client(self, service: str) -> Any:
         factory: Any = boto3.client  # the stubs know no client by a variable's name
         return factory(
             service,
@@ -95,3 +98,11 @@ class Bus:
             aws_secret_access_key="test",  # noqa: S106 -- the emulator's
             config=Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 2}),
         )
+
+
+def _payload(target: JsonObject, event: str) -> str:
+    """What the target gets: its constant input, or the event as it is."""
+    for name in ("InputPath", "InputTransformer"):
+        if name in target:
+            print(f"{name} of {target['Arn']} is ignored offline", file=sys.stderr, flush=True)
+    return target.get("Input", event)

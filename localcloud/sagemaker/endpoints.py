@@ -27,8 +27,8 @@ def create_endpoint(world: World, call: ApiCall) -> JsonObject:
         if name.lower() in state.endpoints:
             raise ValidationException(f'Cannot create already existing endpoint "{arn}".')
         config = find_config(state, world, call.parameters["EndpointConfigName"])
-        put_tags(state, arn, call.parameters.get("Tags", []))
         change = _plan(world, state, call, kind="create", config=config, running=None)
+        put_tags(state, arn, call.parameters.get("Tags", []))
         endpoint = Endpoint(
             name=name,
             arn=arn,

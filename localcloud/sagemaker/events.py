@@ -84,5 +84,5 @@ class Announcer:
             entry = self._queue.get()
             try:
                 self._bus.send(entry)
-            except (BotoCoreError, ClientError) as error:
+            except (BotoCoreError, ClientError, LookupError) as error:
                 print(f"an event was lost: {error}", file=sys.stderr, flush=True)

@@ -26,6 +26,9 @@ from localcloud.sagemaker.storage import Deployment, Variant
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+# a container that was in service before a restart may keep the others waiting so long, not longer
+RESUME_TIMEOUT_S = 30.0
+
 
 class DeploymentFailed(Exception):
     """A variant cannot serve; the message is the endpoint's failure reason."""
@@ -85,7 +88,9 @@ class Fleet:
         self.route(endpoint, deployment)
 
     def route(self, endpoint: str, deployment: Deployment) -> None:
-        """Send the endpoint's invocations to the deployment from now on."""
+        """Send the endpoint's invocations to the deployment, if it runs, from now on."""
+        if any(variant.generation not in self._containers for variant in deployment.variants):
+            return
         variants = tuple(self._routed(variant) for variant in deployment.variants)
         self.routes[endpoint] = Route(variants, deployment.is_serverless)
 
@@ -105,6 +110,11 @@ class Fleet:
             container.hang_up()
         with ThreadPoolExecutor(max_workers=8) as pool:
             list(pool.map(Container.stop, containers))
+
+    def await_ready(self) -> None:
+        """Wait until every container answers /ping, has exited or has had its time."""
+        for container in list(self._containers.values()):
+            container.await_ready(timeout_s=RESUME_TIMEOUT_S)
 
     def container(self, variant: Variant) -> Container | None:
         return self._containers.get(variant.generation)
@@ -130,6 +140,8 @@ class Fleet:
             start(container)
         except (ImageNotFound, ModelDataMissing, ModelDataBroken) as error:
             raise DeploymentFailed(str(error)) from error
+        except OSError as error:
+            raise DeploymentFailed(f"The container could not be started: {error}") from error
         except ContainerFailed as error:
             raise DeploymentFailed(
                 f"The primary container for production variant {variant.name} did not pass the ping"

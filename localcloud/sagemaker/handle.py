@@ -40,6 +40,10 @@ class Control:
     def containers(self) -> list[dict[str, Any]]:
         return self.call("GET", "containers")["containers"]
 
+    def logs(self) -> list[dict[str, Any]]:
+        """The log files of all containers that ever ran, oldest first."""
+        return self.call("GET", "logs")["logs"]
+
     def set_delays(self, *, creating: float, updating: float, deleting: float) -> None:
         """Least seconds on the server's clock that each transition takes."""
         delays_s = {"creating": creating, "updating": updating, "deleting": deleting}

@@ -31,13 +31,15 @@ def resume(world: World) -> None:
     """After a start: serve again what was in service, and go on with the changes under way."""
     with world.store.reading() as state:
         endpoints = list(state.endpoints.values())
+    _remove_leftovers(world, endpoints)
     for endpoint in endpoints:
-        _remove_leftovers(world, endpoint)
         if endpoint.deployment is not None and endpoint.status != "Deleting":
             try:
                 world.fleet.resume(endpoint.name, endpoint.deployment)
             except DeploymentFailed as error:
                 print(f"{endpoint.name} is not served: {error}", file=sys.stderr, flush=True)
+    world.fleet.await_ready()
+    for endpoint in endpoints:
         begin(world, endpoint)
 
 
@@ -135,10 +137,10 @@ def _stop_all(
         world.fleet.stop(endpoint.name, deployment.model_copy(update={"variants": variants}))
 
 
-def _remove_leftovers(world: World, endpoint: Endpoint) -> None:
-    """Drop the bytes of generations that a killed server left behind."""
-    wanted = {str(v.generation) for one in _deployments(endpoint) for v in one.variants}
-    home = world.settings.state_dir / "endpoints" / endpoint.name
-    for folder in home.iterdir() if home.exists() else ():
+def _remove_leftovers(world: World, endpoints: list[Endpoint]) -> None:
+    """Drop the bytes of generations that a killed server left behind; their numbers are unique."""
+    deployments = [one for endpoint in endpoints for one in _deployments(endpoint)]
+    wanted = {str(variant.generation) for one in deployments for variant in one.variants}
+    for folder in (world.settings.state_dir / "endpoints").glob("*/*"):
         if folder.name not in wanted:
             remove_model(folder)

@@ -75,7 +75,7 @@ class Container:
         """Start and wait until ready; raise ContainerFailed and leave nothing running."""
         self._spawn()
         try:
-            self._wait_ready()
+            self._wait_ready(self.launch.start_timeout_s)
         except ContainerFailed:
             self.stop()
             raise
@@ -85,6 +85,11 @@ class Container:
         """Start without waiting, and keep trying; for a container that was in service before."""
         self._spawn()
         threading.Thread(target=self._keep_alive, daemon=True).start()
+
+    def await_ready(self, *, timeout_s: float) -> None:
+        """Wait until the container answers; return also when it exits or does not in time."""
+        with contextlib.suppress(ContainerFailed):
+            self._wait_ready(timeout_s)
 
     def invoke(self, headers: Mapping[str, str], body: bytes, *, timeout_s: float) -> Answer:
         """POST /invocations over a kept connection."""
@@ -165,15 +170,15 @@ class Container:
             "SCORER_BIND_HOST": "127.0.0.1",
         }
 
-    def _wait_ready(self) -> None:
-        give_up_at = time.monotonic() + self.launch.start_timeout_s
+    def _wait_ready(self, timeout_s: float) -> None:
+        give_up_at = time.monotonic() + timeout_s
         while time.monotonic() < give_up_at:
             if self._process is None or self._process.poll() is not None:
                 raise ContainerFailed("the process exited")
             if _answers_ping(self.port):
                 return
             self._stopping.wait(PING_EVERY_S)
-        raise ContainerFailed(f"no 200 on /ping within {self.launch.start_timeout_s} s")
+        raise ContainerFailed(f"no 200 on /ping within {timeout_s} s")
 
     def _keep_alive(self) -> None:
         backoff_s = 0.1

@@ -203,7 +203,7 @@ def shared_bench(
     make_bench: Callable[[Server], Bench],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Bench]:
-    limits = ("--realtime-start-timeout-s", "1", "--stop-grace-s", "0.2", "--invoke-timeout-s", "1")
+    limits = ("--stop-grace-s", "0.2", "--invoke-timeout-s", "2")
     with start_server(tmp_path_factory.mktemp("sagemaker"), *limits) as server:
         yield make_bench(server)
 

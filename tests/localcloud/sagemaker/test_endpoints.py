@@ -59,7 +59,6 @@ def test_uncompressed_model_data_is_copied_by_prefix(bench):
     ("model", "reason"),
     [
         ({"image": "sommelier-broken:1"}, "did not pass the ping health check"),
-        ({"image": "sommelier-mute:1"}, "did not pass the ping health check"),
         ({"image": "somebody/elses:1"}, "no container folder 'elses'"),
         ({"url": "s3://models/nothing.tar.gz"}, "Could not find model data at s3://models/nothing"),
         ({"url": "s3://models/plain.txt"}, "Failed to extract model data archive"),
@@ -73,6 +72,21 @@ def test_an_endpoint_that_cannot_serve_fails_with_a_reason(bench, model, reason)
 
     assert described["EndpointStatus"] == "Failed"
     assert reason in described["FailureReason"]
+
+
+def test_a_container_that_never_answers_ping_fails_after_its_time(
+    start_server, make_bench, tmp_path
+):
+    limits = ("--serverless-start-timeout-s", "0.5", "--stop-grace-s", "0.1")
+    with start_server(tmp_path, *limits) as server:
+        bench = make_bench(server)
+        serverless = {"MemorySizeInMB": 1024, "MaxConcurrency": 1}
+        mute = bench.make_model(image="sommelier-mute:1")
+        config = bench.make_config(bench.variant(ModelName=mute, ServerlessConfig=serverless))
+
+        described = bench.settle(bench.begin_endpoint(config))
+
+    assert "did not pass the ping health check" in described["FailureReason"]
 
 
 def test_a_failed_endpoint_can_only_be_deleted(bench, raises_code):

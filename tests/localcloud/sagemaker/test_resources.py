@@ -114,6 +114,13 @@ def test_a_serverless_config_takes_no_data_capture(bench, raises_code):
         bench.make_config(bench.variant(ServerlessConfig=SERVERLESS), DataCaptureConfig=capture)
 
 
+def test_what_does_not_run_offline_is_refused(bench, raises_code):
+    shadow = bench.variant(VariantName="Shadow")
+
+    with raises_code("ValidationException", "ShadowProductionVariants does not run offline"):
+        bench.make_config(ShadowProductionVariants=[shadow])
+
+
 def test_a_second_config_of_the_same_name_is_refused(bench, raises_code):
     name = bench.make_config()
 

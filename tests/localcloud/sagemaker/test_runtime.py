@@ -64,7 +64,7 @@ def test_an_error_of_the_container_is_a_model_error_with_its_own_words(bench, en
 
 def test_a_container_that_is_too_slow_is_a_model_error(bench, endpoint):
     with pytest.raises(bench.runtime.exceptions.ModelError, match="timed out") as caught:
-        bench.invoke(endpoint, '{"sleep_s": 3}')
+        bench.invoke(endpoint, '{"sleep_s": 10}')
 
     assert caught.value.response["OriginalStatusCode"] == 0
 
