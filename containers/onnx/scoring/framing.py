@@ -41,10 +41,7 @@ class RequestReader:
         """
         if self._is_over:
             return
-        if self.is_receiving and not self.has_head:
-            self._head_bytes += len(data)  # a single endless header never reaches on_header
-            if self._head_bytes > MAX_HEAD_BYTES:
-                raise HeadersTooLarge(f"more than {MAX_HEAD_BYTES} bytes of headers")
+        was_in_head = self.is_receiving and not self.has_head
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:  # the offer is declined: this request, then the end
@@ -53,6 +50,8 @@ class RequestReader:
                 self._ready[-1].keep = False
         except httptools.HttpParserError as error:
             raise self._problem or BadRequest(f"the request does not parse: {error}") from error
+        if self.is_receiving and not self.has_head:
+            self._limit_head(len(data) if was_in_head or not self._ready else 0)
 
     def take(self) -> list[Request]:
         ready, self._ready = self._ready, []
@@ -113,6 +112,12 @@ class RequestReader:
         )
 
     # Private.
+
+    def _limit_head(self, arrived_bytes: int) -> None:
+        """Limit a head that is still open: a single endless header never reaches on_header."""
+        self._head_bytes += arrived_bytes
+        if self._head_bytes > MAX_HEAD_BYTES:
+            raise HeadersTooLarge(f"more than {MAX_HEAD_BYTES} bytes of headers")
 
     def _reset(self) -> None:
         self._target = b""

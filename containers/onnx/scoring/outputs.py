@@ -58,7 +58,8 @@ class LabelsFromTensor:
             table = np.hstack([1 - table, table])
         if table.shape[1] != len(self.labels):
             raise UnreadableOutput(
-                f"{self.output_names[0]!r} has {table.shape[1]} columns, the schema {len(self.labels)} labels"
+                f"{self.output_names[0]!r} has {table.shape[1]} columns, "
+                f"the schema {len(self.labels)} labels"
             )
         require_finite(table, self.output_names[0])
         if len(values) > 1:

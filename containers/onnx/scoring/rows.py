@@ -119,22 +119,19 @@ NOUN_BY_TYPE: dict[FeatureType, str] = {
     "bool": "true or false",
     "string": "a string",
 }
+NOUN_BY_PYTHON: dict[type, str] = {
+    type(None): "null",
+    bool: "a boolean",
+    int: "an integer",
+    list: "an array",
+    dict: "an object",
+}
 
 
 def describe(value: Any) -> str:
     """Name a JSON value for a message, without repeating a large one."""
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "a boolean"
-        case int():
-            return "an integer"
-        case float():
-            return f"the number {value!r}"
-        case str():
-            return f"the string {value[:40]!r}"
-        case list():
-            return "an array"
-        case _:
-            return "an object"
+    if isinstance(value, str):
+        return f"the string {value[:40]!r}"
+    if isinstance(value, float):
+        return f"the number {value!r}"
+    return NOUN_BY_PYTHON[type(value)]
