@@ -156,7 +156,6 @@ def test_bad_models_end_the_process_whatever_the_workers(make_archive, launch, w
 
     assert running.process.wait(30) == 1
     refusals = [line for line in running.log.splitlines() if "model_refused" in line]
-    assert len(refusals) == int(workers)
     assert "model.onnx does not load" in refusals[0]
 
 
