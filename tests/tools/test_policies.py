@@ -1,0 +1,64 @@
+"""The roles of the real app: what no policy file may ever grant."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+POLICIES = sorted((REPOSITORY / ".chalice" / "policies").glob("*.json"))
+
+
+@pytest.mark.parametrize("path", POLICIES, ids=lambda path: path.stem)
+def test_a_policy_names_its_actions_and_resources(path: Path) -> None:
+    for statement in statements(path):
+        assert statement["Effect"] == "Allow"
+        assert not [action for action in listed(statement["Action"]) if "*" in action]
+        if listed(statement["Resource"]) == ["*"]:
+            assert statement["Sid"] == "Trace"  # X-Ray knows no resources
+
+
+@pytest.mark.parametrize("path", POLICIES, ids=lambda path: path.stem)
+def test_the_ledger_can_only_grow(path: Path) -> None:
+    granted = {
+        action
+        for statement in statements(path)
+        if any("LedgerTable" in resource for resource in listed(statement["Resource"]))
+        for action in listed(statement["Action"])
+    }
+
+    assert granted <= {
+        "dynamodb:ConditionCheckItem",
+        "dynamodb:GetItem",
+        "dynamodb:PutItem",
+        "dynamodb:Query",
+    }
+
+
+def test_http_can_make_and_remove_no_endpoint() -> None:
+    path = REPOSITORY / ".chalice" / "policies" / "api_handler.json"
+
+    granted = {action for statement in statements(path) for action in listed(statement["Action"])}
+
+    assert {action for action in granted if action.startswith("sagemaker:")} == {
+        "sagemaker:DescribeEndpoint",
+        "sagemaker:InvokeEndpoint",
+    }
+    assert "iam:PassRole" not in granted
+
+
+def test_every_policy_file_belongs_to_a_function() -> None:
+    config = json.loads((REPOSITORY / ".chalice" / "config.json").read_text())
+
+    used = {function["iam_policy_file"] for function in config["lambda_functions"].values()}
+
+    assert used == {f"policies/{path.name}" for path in POLICIES}
+
+
+def statements(path: Path) -> list[dict[str, Any]]:
+    return json.loads(path.read_text())["Statement"]
+
+
+def listed(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value
