@@ -10,6 +10,7 @@ import sys
 import tarfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -56,11 +57,23 @@ class Bench:
         self.server = server
         self.emulator_url = emulator_url
         self.control = server.control
-        self.sagemaker = make_client("sagemaker", server.url)
-        self.runtime = make_client("sagemaker-runtime", server.url)
-        self.scaling = make_client("application-autoscaling", server.url)
-        self.s3 = make_client("s3", emulator_url)
         self.await_true = await_true
+
+    @cached_property
+    def sagemaker(self) -> Any:
+        return make_client("sagemaker", self.server.url)
+
+    @cached_property
+    def runtime(self) -> Any:
+        return make_client("sagemaker-runtime", self.server.url)
+
+    @cached_property
+    def scaling(self) -> Any:
+        return make_client("application-autoscaling", self.server.url)
+
+    @cached_property
+    def s3(self) -> Any:
+        return make_client("s3", self.emulator_url)
 
     def name(self, kind: str) -> str:
         return f"{kind}-{next(NUMBERS)}"
@@ -213,6 +226,12 @@ def bench(shared_bench: Bench) -> Iterator[Bench]:
     yield shared_bench
     shared_bench.control.clear_faults()
     shared_bench.control.unfreeze()
+
+
+@pytest.fixture(scope="session")
+def endpoint(shared_bench: Bench) -> str:
+    """A real-time endpoint in service, for tests that leave it as it is."""
+    return shared_bench.make_endpoint()
 
 
 @pytest.fixture

@@ -74,6 +74,17 @@ def test_an_endpoint_that_cannot_serve_fails_with_a_reason(bench, model, reason)
     assert reason in described["FailureReason"]
 
 
+def test_an_archive_that_leaves_its_folder_is_not_unpacked(bench):
+    url = bench.put_archive(**{"../../escaped": "x"})
+    model = bench.make_model(url=url)
+
+    described = bench.settle(
+        bench.begin_endpoint(bench.make_config(bench.variant(ModelName=model)))
+    )
+
+    assert "Failed to extract model data archive" in described["FailureReason"]
+
+
 def test_a_container_that_never_answers_ping_fails_after_its_time(
     start_server, make_bench, tmp_path
 ):
@@ -102,9 +113,7 @@ def test_a_failed_endpoint_can_only_be_deleted(bench, raises_code):
     bench.await_gone(endpoint)
 
 
-def test_an_endpoint_needs_an_existing_config_and_a_free_name(bench, raises_code):
-    endpoint = bench.make_endpoint()
-
+def test_an_endpoint_needs_an_existing_config_and_a_free_name(bench, endpoint, raises_code):
     with raises_code("ValidationException", "Cannot create already existing endpoint"):
         bench.sagemaker.create_endpoint(
             EndpointName=endpoint.upper(), EndpointConfigName=bench.make_config()
@@ -187,9 +196,7 @@ def test_weights_and_counts_change_through_updating(bench):
     assert bench.invoke(endpoint, '{"say": "same process"}') == "same process"
 
 
-def test_the_weights_of_an_unknown_variant_are_refused(bench, raises_code):
-    endpoint = bench.make_endpoint()
-
+def test_the_weights_of_an_unknown_variant_are_refused(bench, endpoint, raises_code):
     with raises_code("ValidationException", "not present within endpoint"):
         bench.sagemaker.update_endpoint_weights_and_capacities(
             EndpointName=endpoint,

@@ -125,8 +125,7 @@ def test_an_endpoint_vanishes_behind_our_back(bench, raises_code):
     ("kind", "code", "status"),
     [("throttle", "ThrottlingException", 429), ("service_unavailable", "ServiceUnavailable", 503)],
 )
-def test_invocations_meet_faults_too(bench, raises_code, kind, code, status):
-    endpoint = bench.make_endpoint()
+def test_invocations_meet_faults_too(bench, endpoint, raises_code, kind, code, status):
     bench.control.add_faults({"kind": kind, "operation": "InvokeEndpoint"})
 
     with raises_code(code) as caught:

@@ -7,11 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 
-@pytest.fixture(scope="session")
-def endpoint(shared_bench):
-    return shared_bench.make_endpoint()
-
-
 def test_content_type_accept_and_attributes_reach_the_container_and_come_back(bench, endpoint):
     answer = bench.runtime.invoke_endpoint(
         EndpointName=endpoint,

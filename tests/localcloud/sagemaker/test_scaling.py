@@ -12,11 +12,6 @@ TRACKING = {
 }
 
 
-@pytest.fixture(scope="session")
-def endpoint(shared_bench):
-    return shared_bench.make_endpoint()
-
-
 @pytest.fixture
 def target(endpoint):
     return {
@@ -83,16 +78,14 @@ def test_a_serverless_variant_has_no_instances_to_scale(bench, target, raises_co
         bench.scaling.register_scalable_target(**target | resource, MinCapacity=1, MaxCapacity=2)
 
 
-def test_a_policy_needs_a_target(bench, raises_code):
-    endpoint = bench.make_endpoint()
+def test_a_policy_needs_a_target(bench, target, raises_code):
+    dimension = {"ScalableDimension": "sagemaker:variant:DesiredProvisionedConcurrency"}
 
     with raises_code("ObjectNotFoundException", "No scalable target"):
         bench.scaling.put_scaling_policy(
+            **target | dimension,
             PolicyName="load",
             PolicyType="TargetTrackingScaling",
-            ServiceNamespace="sagemaker",
-            ResourceId=f"endpoint/{endpoint}/variant/AllTraffic",
-            ScalableDimension=INSTANCES,
             TargetTrackingScalingPolicyConfiguration=TRACKING,
         )
 
