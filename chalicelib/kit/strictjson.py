@@ -2,6 +2,7 @@
 Refuses what parsers usually let through; knows no types."""
 
 import json
+import math
 from typing import Any
 
 from pydantic_core import from_json
@@ -12,14 +13,15 @@ from chalicelib.kit.errors import Malformed
 def check(raw: bytes) -> Any:
     """Parse UTF-8 JSON; raises Malformed for anything a careful peer would not send.
 
-    Refused: empty input, other encodings, byte order marks, NaN and infinities, lone surrogates,
-    nesting beyond 200, numbers that Python cannot hold, and duplicate member names.
+    Refused: empty input, other encodings, byte order marks, NaN and infinities (also by an
+    exponent that is too large), lone surrogates, nesting beyond 200, integers of more than 4,300
+    digits, and duplicate member names.
     """
     if not raw.strip():
         raise Malformed("the body is empty, expected JSON")
     try:
         value = from_json(raw, allow_inf_nan=False, cache_strings="none")
-        json.loads(raw, object_pairs_hook=_refuse_duplicates)
+        _DECODER.decode(raw.decode())  # only for what the faster parser lets through
     except (ValueError, RecursionError) as error:
         raise Malformed(f"the body is not valid JSON: {error}") from error
     return value
@@ -31,3 +33,13 @@ def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> None:
         seen: set[str] = set()
         twice = next(name for name, _ in pairs if name in seen or seen.add(name))
         raise ValueError(f"duplicate member {twice[:80]!r}")
+
+
+def _refuse_infinite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"number out of range {text[:80]!r}")
+    return number
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_refuse_duplicates, parse_float=_refuse_infinite)

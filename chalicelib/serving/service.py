@@ -11,7 +11,8 @@ from botocore.exceptions import ClientError
 from pydantic_core import from_json
 
 from chalicelib.kit import aws, strictjson
-from chalicelib.kit.errors import Malformed, UnsupportedMedia
+from chalicelib.kit.errors import Malformed
+from chalicelib.kit.media import JSON, media_type_of
 from chalicelib.kit.settings import settings
 from chalicelib.registry import service as registry
 from chalicelib.registry.model import Live
@@ -29,9 +30,6 @@ from chalicelib.serving.model import (
 from chalicelib.serving.receipts import Receipt
 from chalicelib.serving.routing import Question, RoutingTable
 
-_JSON = "application/json"
-_LONGEST_MEDIA_TYPE = 200
-
 
 @dataclass(frozen=True)
 class Answered:
@@ -47,11 +45,11 @@ def predict(
     tenant: str, model: str, *, version: str | None, body: bytes, content_type: str, accept: str
 ) -> Answered:
     """version: a live version to ask instead of the champion."""
-    media_type = _media_type(content_type) or _JSON
-    _check(body, media_type)
+    content_type = content_type or JSON
+    _check(body, media_type_of(content_type))
     question = Question(tenant, model, version)
     live = _route(question)
-    output = _invoke(question, live, body, content_type=content_type or _JSON, accept=accept)
+    output = _invoke(question, live, body, content_type=content_type, accept=accept)
     receipt = Receipt(
         tenant=tenant,
         model=model,
@@ -61,7 +59,7 @@ def predict(
     )
     request_id = receipts.issue(receipt, key_ring())
     content = output.content
-    if _media_type(output.content_type) == _JSON:
+    if _is_json(output.content_type):
         content = _envelope(receipt, request_id, content)
     if len(content) > MAX_ANSWER_BYTES:
         raise ModelFailed(f"the model answered {len(content)} bytes, more than can be sent")
@@ -82,23 +80,12 @@ def _check(body: bytes, media_type: str) -> None:
         raise InputTooLarge(f"the body has {len(body)} bytes, at most {MAX_BODY_BYTES} are taken")
     if not body:
         raise Malformed("the body is empty")
-    if media_type == _JSON:
+    if media_type == JSON:
         strictjson.check(body)
 
 
-def _media_type(content_type: str) -> str:
-    """Lower case, without parameters. Raises UnsupportedMedia for what is no media type."""
-    media_type = content_type.partition(";")[0].strip().lower()
-    well_formed = media_type.count("/") == 1 and content_type.isascii()
-    if content_type and (
-        not well_formed or not content_type.isprintable() or len(content_type) > _LONGEST_MEDIA_TYPE
-    ):
-        raise UnsupportedMedia(f"{content_type[:80]!r} is not a media type")
-    if media_type == _JSON and "charset" in content_type.lower():
-        charset = content_type.lower().partition("charset=")[2].strip(' "')
-        if charset != "utf-8":
-            raise UnsupportedMedia(f"JSON is UTF-8, the content type says {charset[:40]!r}")
-    return media_type
+def _is_json(content_type: str) -> bool:
+    return content_type.partition(";")[0].strip().lower() == JSON
 
 
 def _route(question: Question) -> Live:
