@@ -9,7 +9,7 @@ def climbing_archive() -> bytes:
     """A member named `../../etc/cron.d/job` beside a file that looks like a model."""
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w:gz") as archive:
-        for name, content in (("model.onnx", b"\x08\x08"), ("../../etc/cron.d/job", b"harm")):
+        for name, content in (("../../etc/cron.d/job", b"harm"), ("model.onnx", b"\x08\x08")):
             member = tarfile.TarInfo(name)
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))

@@ -1,0 +1,99 @@
+"""From an upload with the aws CLI to predictions over HTTP, on the zip that would ship.
+The functions run with their own roles, as the template grants them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from samples.hostile import climbing_archive
+from tests.builders.doors import until
+from tests.builders.models import linear_archive
+
+pytestmark = pytest.mark.e2e
+
+
+def test_an_uploaded_archive_answers_predictions(doors, tmp_path):
+    doors.upload("first", "1.0.0", linear_archive(2.0), tmp_path)
+
+    version = doors.at_rest("first", "1.0.0")
+    answer = doors.json("POST", "/api/models/first/predictions", {"instances": [[1.0], [4.0]]})
+
+    assert version["stage"] == "champion"
+    assert answer["output"] == {"predictions": [2.0, 8.0]}
+    assert answer["version"] == "1.0.0"
+
+
+def test_promotion_and_rollback_move_the_answers(doors, tmp_path):
+    for version, weight in (("1.0.0", 2.0), ("1.1.0", 3.0)):
+        doors.upload("moved", version, linear_archive(weight), tmp_path)
+        doors.at_rest("moved", version)
+
+    doors.json("POST", "/api/models/moved/versions/1.1.0/promote", {})
+    promoted = doors.json("GET", "/api/models/moved")["champion"]["version"]
+    doors.json("POST", "/api/models/moved/rollback", {})
+    rolled_back = doors.json("GET", "/api/models/moved")["champion"]["version"]
+
+    assert (promoted, rolled_back) == ("1.1.0", "1.0.0")
+
+
+def test_the_manager_takes_the_payloads_that_the_guides_print(doors, tmp_path: Path):
+    doors.upload("recommendation", "1.1.0", linear_archive(5.0), tmp_path)
+    doors.at_rest("recommendation", "1.1.0")
+    out = tmp_path / "response.json"
+
+    doors.aws(
+        "lambda",
+        "invoke",
+        "--function-name",
+        doors.cloud.function("model-version-manager"),
+        "--payload",
+        '{"action": "deploy_model", "model_name": "recommendation", "version": "1.1.0"}',
+        str(out),
+    )
+
+    answer = json.loads(out.read_text())
+    assert answer["status"] == "ok"
+    assert answer["result"]["state"] == "live"
+
+
+def test_http_asks_the_manager_to_take_an_endpoint_down(doors, tmp_path):
+    for version in ("1.0.0", "1.1.0"):
+        doors.upload("leaving", version, linear_archive(float(version[2])), tmp_path)
+        doors.at_rest("leaving", version)
+
+    doors.json("POST", "/api/models/leaving/versions/1.1.0/retire", {"reason": "not needed"})
+
+    path = "/api/models/leaving/versions/1.1.0/deployment"
+    assert until(lambda: doors.json("GET", path)["state"] == "retired")
+
+
+def test_csv_and_binary_bodies_arrive_byte_for_byte(doors, tmp_path):
+    doors.upload("bytes", "1.0.0", linear_archive(2.0), tmp_path)
+    doors.at_rest("bytes", "1.0.0")
+    path = "/api/models/bytes/predictions"
+
+    csv_status, _, csv = doors.http("POST", path, b"3.0\n", "text/csv")
+    binary_status, _, binary = doors.http("POST", path, bytes(range(256)), "image/png")
+
+    assert (csv_status, json.loads(csv)["output"]) == (200, {"predictions": [6.0]})
+    # The scorer takes no images: that it says so shows that the bytes reached it.
+    assert (binary_status, json.loads(binary)["type"]) == (422, "/problems/input-refused")
+
+
+def test_a_climbing_archive_is_rejected_with_its_reason(doors, tmp_path):
+    doors.upload("hostile", "6.6.6", climbing_archive(), tmp_path)
+
+    version = doors.at_rest("hostile", "6.6.6")
+
+    assert (version["stage"], version["reason"]["code"]) == ("rejected", "archive-climbing-name")
+
+
+def test_health_documents_and_ledger_are_served(doors):
+    health = doors.json("GET", "/health")
+    openapi = doors.json("GET", "/openapi.json")
+    docs_status, docs_headers, _ = doors.http("GET", "/docs")
+
+    assert health["status"] == "healthy"
+    assert "/api/models/{model}/predictions" in openapi["paths"]
+    assert (docs_status, docs_headers["content-type"]) == (200, "text/html; charset=utf-8")
