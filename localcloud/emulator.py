@@ -7,7 +7,7 @@ The repairs, each with its test in tests/localcloud/test_emulator.py:
 - A binary media type keeps its slash, and a body without a content type is JSON, as on AWS.
   MiniStack stores "*/*" as "*~1*", so every byte over 0x7f is lost.
 - A function that logs nothing answers at once. MiniStack waits 50 ms for its log.
-- State is written while it runs, at most SAVE_EVERY_S late. MiniStack writes it at a clean stop.
+- State is written while it runs, a second or two late. MiniStack writes it at a clean stop.
 - When it ends, so do the functions it runs.
 """
 
@@ -17,6 +17,7 @@ import json
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -27,6 +28,11 @@ from ministack.core import lambda_runtime, persistence
 from ministack.services import apigateway_v1, eventbridge, lambda_svc
 
 SAVE_EVERY_S = 1.0
+SAVE_SHARE = 0.1
+"""The most of one core that saving may take: a long save is followed by a longer pause."""
+COPY_TIMEOUT_S = 5.0
+SAVED_AT_STOP = frozenset({"cloudwatch_logs"})
+"""Large, always changing, and nothing is lost that the product needs."""
 LOG_WAIT_S = (0.002, 0.002, 0.250)
 """How long an answer waits for the first log line, for a pause between lines, and at most."""
 
@@ -44,9 +50,13 @@ def main() -> None:
     config.graceful_timeout = 1  # clients keep connections open; nothing is gained by waiting
     config.loglevel = "WARNING"
     changes = Changes()
-    threading.Thread(target=_save_changes, args=(changes,), daemon=True).start()
+    saver = Saver(changes)
+    saver.start()
     try:
         asyncio.run(serve(changes.watch(ministack.app), config))
+        saver.stop()
+        # Once more after MiniStack's own last save: ours may have been under way beside it.
+        persistence.save_all(ministack._build_persistence_save_dict())
     finally:
         # The group is ours (localcloud starts us in a session); functions at work are in it too.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -70,6 +80,59 @@ class Changes:
         return watched
 
 
+class Saver:
+    """Writes the state to disk a second or two after it changed."""
+
+    def __init__(self, changes: Changes) -> None:
+        self._changes = changes
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def start(self) -> None:
+        """Save from now on."""
+        persistence.logger.setLevel("WARNING")  # a line for each service says nothing
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Return when no save is under way."""
+        self._stopping.set()
+        self._thread.join(COPY_TIMEOUT_S * 2)
+
+    def _run(self) -> None:
+        saved = 0
+        pause_s = SAVE_EVERY_S
+        while not self._stopping.wait(pause_s):
+            seen = self._changes.count
+            if seen == saved or ministack._MAIN_LOOP is None:
+                continue
+            started_at = time.perf_counter()
+            # The loop is gone when the server stops meanwhile; main() then saves.
+            with contextlib.suppress(RuntimeError, TimeoutError):
+                saved = seen if _save() else saved
+            pause_s = max(SAVE_EVERY_S, (time.perf_counter() - started_at) / SAVE_SHARE)
+
+
+def _save() -> bool:
+    """Write every service's state; False when one was changed under our hands and must wait."""
+    services = ministack._build_persistence_save_dict()
+    names = services.keys() - SAVED_AT_STOP
+
+    async def copied() -> dict[str, Any]:
+        # On the server's own thread, so that no request changes the state meanwhile.
+        states: dict[str, Any] = {}
+        for name in names:
+            with contextlib.suppress(RuntimeError):  # a function's thread may still do
+                states[name] = services[name]()
+        return states
+
+    asked = asyncio.run_coroutine_threadsafe(copied(), ministack._MAIN_LOOP)
+    states = asked.result(COPY_TIMEOUT_S)
+    for name, state in states.items():
+        if state is not None:
+            persistence.save_state(name, state)
+    return states.keys() == names
+
+
 def _invoke_as_event(arn: str, payload: str) -> None:
     function, config, name = lambda_svc._get_func_record_for_ref(arn)
     if not function or not config:
@@ -81,32 +144,6 @@ def _invoke_as_event(arn: str, payload: str) -> None:
 def _media_type_matches(media_type: str | None, patterns: Iterable[str] | None) -> bool:
     kept = [pattern.replace("~1", "/") for pattern in patterns or ()]
     return _matches(media_type or "application/json", kept)
-
-
-def _save_changes(changes: Changes) -> None:
-    saved = 0
-    wait = threading.Event()
-    while not wait.wait(SAVE_EVERY_S):
-        if changes.count != saved and ministack._MAIN_LOOP is not None:
-            saved = changes.count
-            _save()
-
-
-def _save() -> None:
-    """Copy the state on the server's own thread, so that no request changes it meanwhile."""
-
-    async def collected() -> dict[str, Any]:
-        states: dict[str, Any] = {}
-        for name, state_of in ministack._build_persistence_save_dict().items():
-            # A function's thread may still change a table; the next round saves that service.
-            with contextlib.suppress(RuntimeError):
-                states[name] = state_of()
-        return states
-
-    states = asyncio.run_coroutine_threadsafe(collected(), ministack._MAIN_LOOP).result()
-    for name, state in states.items():
-        if state is not None:
-            persistence.save_state(name, state)
 
 
 if __name__ == "__main__":

@@ -66,6 +66,21 @@ def test_no_process_outlives_a_parent_killed_without_warning(toy: Path, tmp_path
     assert running_pid(Places.of(toy, tmp_path)) is None
 
 
+def test_a_killed_emulator_has_kept_what_was_written_a_while_ago(tmp_path: Path) -> None:
+    row = {"pk": {"S": "a"}, "sk": {"S": "b"}}
+    with running(REPOSITORY, state=tmp_path, app=False) as before:
+        table = before.app_environment["CONTROL_TABLE"]
+        before.client("dynamodb").put_item(TableName=table, Item=row)
+        wait_until(lambda: b'{"S": "b"}' in saved_tables(tmp_path))
+        emulator = next(each for each in before.processes if each.name == "ministack")
+        os.killpg(emulator.pid, signal.SIGKILL)
+
+    with running(REPOSITORY, state=tmp_path, app=False) as after:
+        found = after.client("dynamodb").get_item(TableName=table, Key=row)
+
+    assert found["Item"] == row
+
+
 def test_a_signal_stops_the_whole_tree(toy: Path, tmp_path: Path) -> None:
     parent = start(toy, tmp_path, Ports.free())
     children = descendants(parent.pid)
@@ -104,6 +119,11 @@ def start(toy: Path, state: Path, ports: Ports) -> subprocess.Popen[bytes]:
     wait_until(lambda: parent.poll() is not None or b"is up" in log.read_bytes())
     assert parent.poll() is None, log.read_text()
     return parent
+
+
+def saved_tables(state: Path) -> bytes:
+    path = state / "aws" / "dynamodb.json"
+    return path.read_bytes() if path.is_file() else b""
 
 
 def pids(cloud: Cloud) -> list[int]:
