@@ -1,0 +1,131 @@
+"""What is true of one model after everything settled, in the registry, SageMaker and the ledger,
+without names, times and hashes: two runs that ended alike compare equal."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from chalicelib.deployments import store as deployments
+from chalicelib.deployments import triggers
+from chalicelib.deployments.model import Deployment, State
+from chalicelib.kit import aws, tables
+from chalicelib.kit.clock import utc_now
+from chalicelib.ledger import service as ledger
+from chalicelib.registry import service as registry
+from chalicelib.registry import store as rows
+from chalicelib.registry.model import Version
+from tests.builders import events
+
+
+@dataclass(frozen=True)
+class EndState:
+    champion: str | None
+    former_champions: tuple[str, ...]
+    versions: dict[str, tuple[object, ...]]
+    deployments: dict[str, tuple[object, ...]]
+    moves: tuple[tuple[object, ...], ...]
+    stands_in_sagemaker: int
+
+
+def end_state(world: Any) -> EndState:
+    """Also asserts what must hold in any end: nothing orphaned, history and ledger whole."""
+    found = registry.get_model(world.tenant, world.model)
+    versions = list(registry.all_versions(world.tenant, world.model))
+    deployed = {one.version: one for one in _deployments(world)}
+    serving = {one.live.endpoint for one in versions if one.live}
+    for kind, names in world.names_in_sagemaker().items():
+        assert set(names) == serving, f"{kind} that serve nothing, or are missing"
+    assert {one.name for one in deployed.values() if one.state == "live"} == serving
+    assert sum(one.stage == "champion" for one in versions) == (found.champion is not None)
+    return EndState(
+        champion=found.champion.version if found.champion else None,
+        former_champions=tuple(found.former_champions),
+        versions={one.version: _outline(one) for one in versions},
+        deployments={
+            one.version: (one.state, one.attempt, one.recoveries, one.reason, len(one.waste))
+            for one in deployed.values()
+        },
+        moves=_moves(world),
+        stands_in_sagemaker=len(serving),
+    )
+
+
+def settle(worlds: list[Any]) -> None:
+    """Let the reconciler bring the deployments of one tenant to their ends, telling nobody else."""
+    ends = {State.LIVE, State.FAILED, State.RETIRED}
+
+    def is_settled() -> bool:
+        triggers.reconcile(events.scheduled(), None)
+        found = list(deployments.deployments(worlds[0].tenant))
+        now = utc_now()
+        at_rest = all(
+            one.state in ends and not any(waste.not_before <= now for waste in one.waste)
+            for one in found
+        )
+        deleting = aws.sagemaker().list_endpoints(StatusEquals="Deleting")["Endpoints"]
+        return at_rest and not deleting
+
+    worlds[0].wait_until(is_settled)
+
+
+def turn_back(world: Any, version: str, *, hours: float = 24.0) -> None:
+    """Let so much time pass for what a version and its deployment wait for."""
+    by = timedelta(hours=hours)
+    read = rows.read_version(world.tenant, world.model, version)
+    assert read is not None
+    if read.version.retire_after is not None:
+        update = {"retire_after": read.version.retire_after - by}
+        changed = read.version.model_copy(update=update)
+        tables.commit([rows.put_version(world.tenant, read, changed)])
+    found = deployments.read(world.tenant, world.model, version)
+    if found is not None:
+        tables.commit([deployments.put(world.tenant, found, _older(found.deployment, by))])
+
+
+def scaled_endpoints(world: Any) -> list[str]:
+    answer = aws.autoscaling().describe_scalable_targets(ServiceNamespace="sagemaker")
+    part = f"-{world.model[:16]}-"
+    return [one["ResourceId"] for one in answer["ScalableTargets"] if part in one["ResourceId"]]
+
+
+def ledger_actions(world: Any) -> list[str]:
+    """Newest first."""
+    page = ledger.entries(world.tenant, f"model/{world.model}", limit=200, cursor=None)
+    return [entry.action for entry in page.items]
+
+
+def _older(found: Deployment, by: timedelta) -> Deployment:
+    waste = [
+        one.model_copy(update={"not_before": min(one.not_before, utc_now()) - by})
+        for one in found.waste
+    ]
+    update = {
+        "waste": waste,
+        "requested_at": found.requested_at - by,
+        "updated_at": found.updated_at - by,
+    }
+    return found.model_copy(update=update)
+
+
+def _outline(version: Version) -> tuple[object, ...]:
+    return (
+        version.stage,
+        version.archive.sha256 if version.archive else None,
+        version.reason.code if version.reason else None,
+        version.live.hosting if version.live else None,
+        version.retire_after is not None,
+    )
+
+
+def _moves(world: Any) -> tuple[tuple[object, ...], ...]:
+    history = registry.history(world.tenant, world.model, at=None, limit=200, cursor=None)
+    moves = history.items[::-1]
+    assert [move.number for move in moves] == list(range(1, len(moves) + 1))
+    assert ledger.verify(world.tenant, f"model/{world.model}").intact
+    return tuple((move.version, move.before, move.after, move.champion) for move in moves)
+
+
+def _deployments(world: Any) -> Iterator[Deployment]:
+    every = deployments.deployments(world.tenant)
+    return (one for one in every if one.model == world.model)
