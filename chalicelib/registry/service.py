@@ -192,9 +192,14 @@ def promote(tenant: str, name: str, version: str, *, actor: str, reason: str) ->
 
 
 def roll_back(tenant: str, name: str, *, to: str | None, actor: str, reason: str) -> Version:
-    """Back to the newest former champion whose endpoint is in service, or to `to`, one of them."""
+    """Back to the newest former champion whose endpoint is in service, or to `to`, one of them.
+
+    Nothing when `to` is the champion already: a repeated call must not be refused.
+    """
 
     def decide(reads: Reads) -> Change:
+        if to is not None and reads.version.stage is Stage.CHAMPION:
+            return Change(reads.model, (), ())
         if reads.champion is None or reads.version.version not in reads.model.former_champions:
             raise tables.Stale
         return model.roll_back(reads.model, reads.version, reads.champion, now=reads.now)
@@ -250,6 +255,8 @@ def archive_url(version: Version) -> str | None:
 
 
 def _rollback_target(tenant: str, found: Model, to: str | None) -> str:
+    if to is not None and found.champion is not None and found.champion.version == to:
+        return to
     for name in [to] if to else reversed(found.former_champions):
         row = store.read_version(tenant, found.name, name)
         is_former = name in found.former_champions
