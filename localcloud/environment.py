@@ -25,3 +25,7 @@ def ensure(say: Callable[[str], None]) -> None:
     pip = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, "-r", REQUIREMENTS], check=True)
     marker.write_text(wanted)
+
+
+if __name__ == "__main__":
+    ensure(print)

@@ -40,7 +40,7 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, port: int, *, aws_port: int, api_id: str, stage: str = "api") -> None:
+    def __init__(self, port: int, *, aws_port: int, api_id: str, stage: str = "v1") -> None:
         self.aws_port = aws_port
         self.api_host = f"{api_id}.execute-api.localhost:{aws_port}"
         self.stage = stage

@@ -50,6 +50,7 @@ def keep(upload: Upload, *, sha256: str, sample: bytes | None) -> None:
         Key=archive_key(sha256),
         CopySource=source,
         CopySourceIfMatch=upload.etag,
+        TaggingDirective="REPLACE",  # an uploader's tags would ask for rights that no role has
     )
     if sample is not None:
         aws.s3().put_object(
