@@ -2,6 +2,7 @@
 Run as `python -m bench.onnx_scorer`. Judges only speed; the tests judge the answers."""
 
 import argparse
+import itertools
 import json
 import os
 import signal
@@ -21,6 +22,8 @@ REQUIREMENTS = (ROOT / "bench/requirements.txt", ROOT / "containers/onnx/require
 FEATURES, HIDDEN = 20, 64
 FLOOR = 3.0
 """Least ratio of requests a second to each peer, on one worker and 16 connections."""
+NAMES = ("ours", "flask+gunicorn gevent", "flask+gunicorn sync")
+ROUNDS = 4
 CLOCK_HZ = os.sysconf("SC_CLK_TCK")
 
 PEER_APP = """
@@ -65,47 +68,46 @@ class Figures:
 # The servers.
 
 
-def ours(workers: int) -> list[str]:
-    return [str(PYTHON), str(ROOT / "containers/onnx/main.py"), "serve"]
+@dataclass(frozen=True)
+class Server:
+    """A running server; several idle ones side by side cost each other nothing."""
+
+    process: subprocess.Popen[bytes]
+    port: int
 
 
-def gunicorn(workers: int, kind: str) -> list[str]:
-    bind = f"127.0.0.1:{os.environ['BENCH_PORT']}"
-    flags = ["-w", str(workers), "-k", kind, "-b", bind, "--timeout", "60", "--log-level", "error"]
-    return [str(PYTHON), "-m", "gunicorn", *flags, "peer:app"]
+def build_command(name: str, port: int, workers: int) -> list[str]:
+    if name == "ours":
+        return [str(PYTHON), str(ROOT / "containers/onnx/main.py"), "serve"]
+    kind = name.rpartition(" ")[2]
+    flags = f"-w {workers} -k {kind} -b 127.0.0.1:{port} --timeout 60 --log-level error"
+    return [str(PYTHON), "-m", "gunicorn", *flags.split(), "peer:app"]
 
 
-SERVERS = {
-    "ours": ours,
-    "flask+gunicorn gevent": lambda workers: gunicorn(workers, "gevent"),
-    "flask+gunicorn sync": lambda workers: gunicorn(workers, "sync"),
-}
-
-
-def start_server(name: str, workers: int, base: Path) -> subprocess.Popen[bytes]:
+def start_server(name: str, workers: int, base: Path) -> Server:
     """Start and wait until /ping answers; all of them with one onnxruntime thread a worker."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        os.environ["BENCH_PORT"] = str(probe.getsockname()[1])
+        port = probe.getsockname()[1]
     environ = {
         **os.environ,
         "SAGEMAKER_BASE_DIR": str(base),
-        "SAGEMAKER_BIND_TO_PORT": os.environ["BENCH_PORT"],
+        "SAGEMAKER_BIND_TO_PORT": str(port),
         "SAGEMAKER_MODEL_SERVER_WORKERS": str(workers),
         "SCORER_THREADS": "1",
         "MODEL_PATH": str(base / "model/model.onnx"),
     }
-    server = subprocess.Popen(
-        SERVERS[name](workers), env=environ, cwd=base, stderr=subprocess.DEVNULL
-    )
+    command = build_command(name, port, workers)
+    process = subprocess.Popen(command, env=environ, cwd=base, stderr=subprocess.DEVNULL)
     deadline_s = time.monotonic() + 30
     while time.monotonic() < deadline_s:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{os.environ['BENCH_PORT']}/ping"):
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/ping"):
                 time.sleep(0.5)  # the other workers load meanwhile
-                return server
+                return Server(process, port)
         except OSError:
             time.sleep(0.05)
+    process.kill()
     raise SystemExit(f"{name} did not start")
 
 
@@ -125,19 +127,12 @@ def read_cpu_s(root_pid: int) -> float:
     return sum(ticks_by_pid.get(pid, 0) for pid in tree) / CLOCK_HZ
 
 
-def measure(
-    server: subprocess.Popen[bytes], connections: int, seconds: float, body: bytes
-) -> Figures:
-    def run(duration_s: float) -> dict[str, float]:
-        command = [str(PYTHON), str(ROOT / "bench/http_load.py"), os.environ["BENCH_PORT"]]
-        command += [str(connections), str(duration_s)]
-        done = subprocess.run(command, input=body, stdout=subprocess.PIPE, check=True)
-        return json.loads(done.stdout)
-
-    run(0.3)
-    before_s = read_cpu_s(server.pid)
-    found = run(seconds)
-    cpu_us = (read_cpu_s(server.pid) - before_s) / found["requests"] * 1e6
+def measure(server: Server, connections: int, seconds: float, body: bytes) -> Figures:
+    command = [PYTHON, ROOT / "bench/http_load.py", str(server.port), str(connections)]
+    before_s = read_cpu_s(server.process.pid)
+    done = subprocess.run([*command, str(seconds)], input=body, stdout=subprocess.PIPE, check=True)
+    found = json.loads(done.stdout)
+    cpu_us = (read_cpu_s(server.process.pid) - before_s) / found["requests"] * 1e6
     return Figures(
         found["requests_s"], found["p50_ms"], found["p99_ms"], cpu_us, int(found["errors"])
     )
@@ -186,17 +181,24 @@ def write_archive(base: Path) -> bytes:
 
 
 def compare(seconds: float, body: bytes, base: Path) -> dict[tuple[str, int, int], Figures]:
-    found = {}
+    """Alternate the servers in short rounds and keep each one's best, so that a busy moment of
+    the machine does not fall on one of them alone."""
+    rounds_by_case: dict[tuple[str, int, int], list[Figures]] = {}
     for workers in (1, 2):
-        for name in SERVERS:
-            server = start_server(name, workers, base)
-            try:
-                for connections in (1, 16):
-                    found[name, workers, connections] = measure(server, connections, seconds, body)
-            finally:
-                server.send_signal(signal.SIGTERM)
-                server.wait(40)
-    return found
+        servers = {name: start_server(name, workers, base) for name in NAMES}
+        try:
+            for connections, _, name in itertools.product((1, 16), range(ROUNDS), NAMES):
+                figures = measure(servers[name], connections, seconds, body)
+                rounds_by_case.setdefault((name, workers, connections), []).append(figures)
+        finally:
+            for server in servers.values():
+                server.process.send_signal(signal.SIGTERM)
+            for server in servers.values():
+                server.process.wait(40)
+    return {
+        case: max(rounds, key=lambda figures: figures.requests_s)
+        for case, rounds in rounds_by_case.items()
+    }
 
 
 def report(found: dict[tuple[str, int, int], Figures]) -> float:
@@ -219,7 +221,7 @@ def report(found: dict[tuple[str, int, int], Figures]) -> float:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=2.5, help="of each of 12 measurements")
+    parser.add_argument("--seconds", type=float, default=0.7, help="of each of 48 short rounds")
     seconds = parser.parse_args().seconds
     prepare_venv()
     with tempfile.TemporaryDirectory() as folder:
@@ -227,14 +229,10 @@ def main() -> int:
         print(
             f"one row of {FEATURES} numbers ({len(body)} B), {os.cpu_count()} CPUs shared with the"
         )
-        print(
-            "load client, which caps what two workers can show; no nginx in front of any server\n"
-        )
+        print(f"load client, which caps what two workers show; best of {ROUNDS} rounds; no nginx\n")
         least = report(compare(seconds, body, Path(folder)))
     verdict = "holds" if least >= FLOOR else "IS MISSED"
-    print(
-        f"\nfloor: at least {FLOOR}x requests/s on 1 worker, 16 connections: {least:.1f}x, {verdict}"
-    )
+    print(f"\nfloor: {FLOOR}x requests/s on 1 worker, 16 connections: {least:.1f}x, {verdict}")
     return 0 if least >= FLOOR else 1
 
 

@@ -19,7 +19,7 @@ RUN_ROWS = 8192
 """Rows of one session run: bounds the memory of a graph's inner tensors, whatever the batch."""
 FATAL_ONLY = 4
 INLINE_BYTES = 16 * 2**10
-"""Bodies up to this are scored on the event loop. Measured with 20 features, 64 hidden units and one
+"""Bodies up to this are scored on the event loop. Measured with 20 features, 64 hidden units, one
 thread: 2 KiB (10 rows) 0.13 ms, 8 KiB 0.3 ms, 33 KiB 1.0 ms, 0.5 MiB 18 ms, while the way through a
 thread adds 0.1 ms; so /ping waits about half a millisecond behind a body scored here."""
 SLOW_PROBE_S = 0.002
