@@ -49,6 +49,32 @@ def tenant(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 @pytest.fixture
+def app_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
+    """Settings for code that calls nothing: every address in it leads nowhere."""
+    values = {
+        "STAGE": "local",
+        "TENANT_ID": "offline",
+        "CONTROL_TABLE": "control",
+        "LEDGER_TABLE": "ledger",
+        "BUCKET": "bucket",
+        "RECEIPT_KEYS_SECRET": "keys",
+        "SAGEMAKER_ROLE_ARN": "arn:aws:iam::123456789012:role/sagemaker",
+        "DEFAULT_IMAGE": "image",
+        "RESOURCE_PREFIX": "test",
+        "MANAGER_FUNCTION": "manager",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+        "AWS_ACCESS_KEY_ID": "none",
+        "AWS_SECRET_ACCESS_KEY": "none",
+    }
+    for variable, value in values.items():
+        monkeypatch.setenv(variable, value)
+    forget_everything()
+    yield values
+    forget_everything()
+
+
+@pytest.fixture
 def control(cloud: Cloud) -> Control:
     """The offline SageMaker's own door: faults, clock, calls."""
     return Control(cloud.sagemaker_url)
