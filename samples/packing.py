@@ -37,6 +37,9 @@ def export_onnx(task: Task, estimator: Estimator) -> bytes:
     model = to_onnx(
         estimator, initial_types=inputs, options=options, target_opset=OPSET, name=task.model
     )
+    in_order = sorted(model.opset_import, key=lambda opset: opset.domain)  # else by memory address
+    del model.opset_import[:]
+    model.opset_import.extend(in_order)
     onnx.checker.check_model(model, full_check=True)
     return model.SerializeToString(deterministic=True)
 
