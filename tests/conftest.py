@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from chalicelib.deployments import service as deployments
@@ -20,6 +21,9 @@ from chalicelib.serving import service as serving
 from localcloud.cloud import Cloud, running
 from localcloud.sagemaker.handle import Control
 from tests.builders import events
+
+hypothesis.settings.register_profile("no-stopwatch", deadline=None)
+hypothesis.settings.load_profile("no-stopwatch")
 
 ROOT = Path(__file__).resolve().parents[1]
 _NUMBERS = itertools.count(1)
