@@ -1,0 +1,80 @@
+"""Lambda imports a triggers module without app.py: it must work alone, and stay small."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.builders import events
+
+ROOT = Path(__file__).resolve().parents[1]
+TRIGGERS = [
+    ".".join(file.relative_to(ROOT).with_suffix("").parts)
+    for file in sorted(ROOT.glob("chalicelib/*/triggers.py"))
+    if file.parent.name != "kit"
+]
+FOREIGN = ["app", "scipy", "openai", "numpy", "pandas", "chalice.test", "chalice.cli", "pytest"]
+
+
+def _run(code: str) -> str:
+    """What a fresh interpreter prints, started where Lambda starts: beside app.py."""
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
+
+
+def test_there_is_something_to_look_at():
+    assert "chalicelib.deployments.triggers" in TRIGGERS
+
+
+@pytest.mark.parametrize("module", TRIGGERS)
+def test_a_triggers_module_imports_nothing_that_it_does_not_need(module: str):
+    code = f"import {module}, sys, json; print(json.dumps(sorted(sys.modules)))"
+
+    assert set(json.loads(_run(code))) & set(FOREIGN) == set()
+
+
+def _invoke(handler: str, event: object) -> dict[str, object]:
+    """The last line that the handler's answer makes, when called as Lambda calls it."""
+    module, _, name = handler.rpartition(".")
+    code = f"""
+import json
+from {module} import {name} as handler
+event = json.loads({json.dumps(event)!r})
+print(json.dumps(handler(event, None)))
+"""
+    return json.loads(_run(code).splitlines()[-1])
+
+
+def test_an_endpoint_of_someone_else_is_none_of_ours(tenant: str):
+    event = events.endpoint_changed("other-endpoint")
+
+    answer = _invoke("chalicelib.deployments.triggers.on_endpoint_state_change", event)
+
+    assert answer == {"is_ours": False}
+
+
+def test_the_reconciler_runs_without_the_app(tenant: str):
+    answer = _invoke("chalicelib.deployments.triggers.reconcile", events.scheduled())
+
+    assert answer == {"failed": 0}
+
+
+def test_an_upload_that_is_none_is_answered_without_the_app(world):
+    event = world.put("models/readme.txt", b"not an upload")
+
+    answer = _invoke("chalicelib.deployments.triggers.on_upload", event)
+
+    assert "outcome" in answer
+
+
+def test_the_manager_refuses_an_unknown_model_without_the_app(tenant: str):
+    event = {"action": "describe_model", "model_name": "none"}
+
+    answer = _invoke("chalicelib.deployments.triggers.model_version_manager", event)
+
+    assert answer["status"] == "error"
