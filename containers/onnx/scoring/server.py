@@ -42,7 +42,7 @@ async def serve(
     if lifeline_fd is not None:
         loop.remove_reader(lifeline_fd)
     service.is_draining = True
-    await _drain(server, connections)
+    await _drain(server, listener, connections)
     sweeper.cancel()
 
 
@@ -55,12 +55,17 @@ async def _expire_slow(connections: set[Connection]) -> None:
             connection.expire()
 
 
-async def _drain(server: asyncio.Server, connections: set[Connection]) -> None:
+async def _drain(
+    server: asyncio.Server, listener: socket.socket, connections: set[Connection]
+) -> None:
     """Stop accepting, let requests finish that have begun to arrive, close the rest."""
     loop = asyncio.get_running_loop()
     started_s = loop.time()
     log("INFO", "drain_started", connections=len(connections))
     await asyncio.sleep(FAREWELL_S)
+    # Closing alone would leave it listening: parent and sister workers hold the socket open too,
+    # and connections would wait in a queue that nobody serves any more.
+    listener.shutdown(socket.SHUT_RDWR)
     server.close()
     while connections and loop.time() < started_s + DRAIN_S:
         for connection in [c for c in connections if c.is_idle]:

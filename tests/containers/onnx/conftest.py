@@ -25,21 +25,13 @@ PYTHON = Path(os.environ.get("SCORER_PYTHON", ROOT / ".local/venv/onnx/bin/pytho
 MAIN = ROOT / "containers/onnx/main.py"
 WEIGHTS = np.array([[0.5], [-2.0], [1.0]], dtype=np.float32)
 BIAS = np.array([4.0], dtype=np.float32)
-ETA_SCHEMA = {
-    "features": [
-        {"name": "distance_km", "type": "float"},
-        {"name": "stops", "type": "int"},
-        {"name": "load_kg", "type": "float", "nullable": True},
-    ],
-    "output": {"kind": "regression", "name": "eta_minutes"},
-}
-CITY_SCHEMA = {
-    "features": [
-        {"name": "distance_km", "type": "float"},
-        {"name": "city", "type": "string"},
-    ],
-    "output": {"kind": "classification", "labels": ["negative", "positive"]},
-}
+ETA_SCHEMA = json.loads("""{
+  "features": [{"name": "distance_km", "type": "float"}, {"name": "stops", "type": "int"},
+               {"name": "load_kg", "type": "float", "nullable": true}],
+  "output": {"kind": "regression", "name": "eta_minutes"}}""")
+CITY_SCHEMA = json.loads("""{
+  "features": [{"name": "distance_km", "type": "float"}, {"name": "city", "type": "string"}],
+  "output": {"kind": "classification", "labels": ["negative", "positive"]}}""")
 LOAD_ARCHIVES = """
 import json, pathlib, sys
 sys.path.insert(0, sys.argv[1])
@@ -273,38 +265,9 @@ def trained() -> SimpleNamespace:
     """Models of scikit-learn, each beside its ONNX form; skl2onnx warns about its own imports."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        from tests.containers.onnx.training import train_models  # noqa: PLC0415 - warns
+
         return train_models()
-
-
-def train_models() -> SimpleNamespace:
-    from skl2onnx import to_onnx  # noqa: PLC0415 - takes a second and warns
-    from skl2onnx.common.data_types import FloatTensorType, StringTensorType  # noqa: PLC0415
-    from sklearn.compose import make_column_transformer  # noqa: PLC0415
-    from sklearn.ensemble import RandomForestClassifier  # noqa: PLC0415
-    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
-    from sklearn.pipeline import make_pipeline  # noqa: PLC0415
-    from sklearn.preprocessing import OneHotEncoder, StandardScaler  # noqa: PLC0415
-
-    random = np.random.default_rng(7)
-    table = random.normal(size=(120, 4)).astype(np.float32)
-    truth = (table[:, 0] + table[:, 1] > 0).astype(int)
-    numeric = LogisticRegression().fit(table, truth)
-    worded = LogisticRegression().fit(table, np.where(truth, "yes", "no"))
-    forest = RandomForestClassifier(10, random_state=0).fit(table, truth + 1)
-    trips = np.array([[1.0, "Bern"], [9.0, "Graz"], [2.0, "Bern"], [7.0, "Graz"]], dtype=object)
-    encode = make_column_transformer((StandardScaler(), [0]), (OneHotEncoder(), [1]))
-    mixed = make_pipeline(encode, LogisticRegression()).fit(trips, [0, 1, 0, 1])
-    types = [("distance_km", FloatTensorType([None, 1])), ("city", StringTensorType([None, 1]))]
-    plain = {"zipmap": False}
-    return SimpleNamespace(
-        table=table,
-        numeric=SimpleNamespace(sk=numeric, onnx=to_onnx(numeric, table[:1])),
-        tensor=SimpleNamespace(sk=numeric, onnx=to_onnx(numeric, table[:1], options=plain)),
-        worded=SimpleNamespace(sk=worded, onnx=to_onnx(worded, table[:1])),
-        worded_tensor=SimpleNamespace(sk=worded, onnx=to_onnx(worded, table[:1], options=plain)),
-        forest=SimpleNamespace(sk=forest, onnx=to_onnx(forest, table[:1], options=plain)),
-        mixed=SimpleNamespace(sk=mixed, onnx=to_onnx(mixed, initial_types=types)),
-    )
 
 
 @pytest.fixture(scope="session")

@@ -111,11 +111,12 @@ def wait_for_workers(running, count):
     raise AssertionError(running.log)
 
 
-def test_a_killed_worker_is_replaced(start):
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
+def test_a_worker_that_ends_alone_is_replaced(start, end):
     running = start(SAGEMAKER_MODEL_SERVER_WORKERS="2")
     first, _ = wait_for_workers(running, 2)
 
-    os.kill(first, signal.SIGKILL)
+    os.kill(first, end)
     *_, successor = wait_for_workers(running, 3)
 
     assert successor != first
