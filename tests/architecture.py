@@ -24,7 +24,9 @@ PUBLIC_ROOMS = {"registry": frozenset({"service", "model", "semver", "registrati
 """What other features may see; of a feature that is not named here, DEFAULT_PUBLIC_ROOMS."""
 DEFAULT_PUBLIC_ROOMS = frozenset({"service", "model"})
 
-PURE_ROOMS = frozenset({"model", "semver", "uploads", "receipts", "routing", "openapi", "page"})
+PURE_ROOMS = frozenset(
+    {"model", "semver", "stages", "uploads", "receipts", "routing", "openapi", "page"}
+)
 PURE_PREFIX = "archive"
 PURE_KIT = frozenset({"errors", "clock"})
 DOORS = frozenset({"routes", "triggers"})

@@ -123,6 +123,15 @@ def leased(found: Deployment, *, now: datetime, lease_s: int) -> Deployment | No
     return found.model_copy(update={"fence": fence, "lease": lease})
 
 
+def renewed(found: Deployment, *, now: datetime, lease_s: int) -> Deployment | None:
+    """With a full lease again, or None while over half of it is left."""
+    assert found.lease is not None
+    if found.lease.until - now > timedelta(seconds=lease_s / 2):
+        return None
+    lease = found.lease.model_copy(update={"until": now + timedelta(seconds=lease_s)})
+    return found.model_copy(update={"lease": lease})
+
+
 def released(found: Deployment) -> Deployment | None:
     """Without a holder, or None when someone came meanwhile and the holder must look again."""
     if found.lease is not None and found.lease.signals_seen != found.signals:

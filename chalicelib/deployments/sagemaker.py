@@ -14,6 +14,16 @@ from chalicelib.kit.settings import settings
 from chalicelib.registry.model import Autoscaling, RealtimeHosting, ServerlessHosting
 
 VARIANT = "AllTraffic"
+_FOR_AN_ATTEMPT = frozenset(
+    {
+        "CreateModel",
+        "CreateEndpointConfig",
+        "CreateEndpoint",
+        "RegisterScalableTarget",
+        "PutScalingPolicy",
+        "InvokeEndpoint",
+    }
+)
 _DIMENSION = "sagemaker:variant:DesiredInstanceCount"
 _SMOKE_ANSWER_BYTES = 300
 
@@ -49,6 +59,14 @@ class Endpoint:
 
 class SmokeTestFailed(Exception):
     """The new endpoint refused the archive's own sample request."""
+
+
+def is_refusal(error: ClientError) -> bool:
+    """True when a call that an attempt needs is refused for good: it ends the attempt.
+
+    Other calls, and other services that a step uses, must not: theirs may succeed later.
+    """
+    return error.operation_name in _FOR_AN_ATTEMPT and not aws.is_transient(error)
 
 
 def create(deployment: Deployment, *, tenant: str) -> None:

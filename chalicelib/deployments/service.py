@@ -4,7 +4,7 @@ The steps between are in `steps`; stages change only through the registry's gate
 from collections.abc import Iterator
 from typing import Protocol
 
-from chalicelib.deployments import handover, model, steps, store
+from chalicelib.deployments import handover, leases, model, steps, store
 from chalicelib.deployments.model import Deployment, DeploymentBusy, DeploymentNotFound, Spec, State
 from chalicelib.kit.clock import Deadline, utc_now
 from chalicelib.kit.errors import Invalid
@@ -55,17 +55,20 @@ def ask_to_deploy(tenant: str, name: str, version: str, *, actor: str) -> Deploy
 
 def deploy_new(tenant: str, name: str, version: str, *, actor: str, deadline: Deadline) -> None:
     """Deploy a version that never was; push on one that is under way; wake up nothing else."""
-    stage = registry.get_version(tenant, name, version).stage
-    if stage is Stage.REGISTERED:
-        request(tenant, name, version, actor=actor)
-    if stage in (Stage.REGISTERED, Stage.DEPLOYING):
+    found = request(tenant, name, version, actor=actor, only_new=True)
+    if found.stage is Stage.DEPLOYING:
         steps.advance(tenant, name, version, deadline=deadline)
 
 
-def request(tenant: str, name: str, version: str, *, actor: str) -> None:
-    """Write down that an endpoint is wanted; making it is up to whoever advances the row."""
+def request(tenant: str, name: str, version: str, *, actor: str, only_new: bool = False) -> Version:
+    """Write down that an endpoint is wanted; making it is up to whoever advances the row.
+
+    only_new: nothing for a version that was ever deployed, retired or rejected.
+    """
 
     def also(change: Change) -> list[Write]:
+        if only_new and not change.versions:
+            return []
         found = store.read(tenant, name, version)
         known = found.deployment if found else None
         spec = _spec(change.model, registry.get_version(tenant, name, version))
@@ -76,9 +79,11 @@ def request(tenant: str, name: str, version: str, *, actor: str) -> None:
         if known is not None and known.state is State.LIVE and known.spec == spec:
             return []
         wanted = steps.wanted(tenant, name, version, spec, known)
-        return steps.writes(tenant, found, wanted)
+        return leases.writes(tenant, found, wanted)
 
-    registry.start_deployment(tenant, name, version, actor=actor, also=also)
+    return registry.start_deployment(
+        tenant, name, version, only_new=only_new, actor=actor, also=also
+    )
 
 
 def promote(tenant: str, name: str, version: str, *, actor: str, reason: str) -> Version:
@@ -153,7 +158,7 @@ def _unfinished(tenant: str) -> Iterator[tuple[str, str, "_Look"]]:
 
 
 def _deploy_forgotten(tenant: str, name: str, version: str, *, deadline: Deadline) -> None:
-    deploy(tenant, name, version, actor=_SCHEDULE, deadline=deadline)
+    deploy_new(tenant, name, version, actor=_SCHEDULE, deadline=deadline)
 
 
 def _retire_due(tenant: str, name: str, version: str, *, deadline: Deadline) -> None:

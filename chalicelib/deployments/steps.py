@@ -1,22 +1,19 @@
 """How a deployment advances: one deployer per version holds a lease and takes step after step.
 A step reads what is true in SageMaker, acts, and writes the row; any of them may be repeated."""
 
-from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from botocore.exceptions import ClientError
 
-from chalicelib.deployments import model, sagemaker, store
+from chalicelib.deployments import leases, model, sagemaker
 from chalicelib.deployments.model import Deployment, LeaseLost, Spec, State, Superseded
 from chalicelib.deployments.sagemaker import Endpoint, SmokeTestFailed, Status
-from chalicelib.kit import aws, tables
+from chalicelib.kit import aws
 from chalicelib.kit.clock import Deadline, utc_now
 from chalicelib.kit.settings import settings
-from chalicelib.kit.tables import Write
 from chalicelib.kit.telemetry import logger
 from chalicelib.registry import service as registry
 from chalicelib.registry.model import (
-    Change,
     Live,
     RealtimeHosting,
     Reason,
@@ -33,17 +30,17 @@ def advance(tenant: str, name: str, version: str, *, deadline: Deadline) -> Depl
 
     When another deployer is at work it is told to look again, and does so before it goes.
     """
-    held = _acquire(tenant, name, version)
+    held = leases.acquire(tenant, name, version)
     if held is None:
-        return _read(tenant, name, version).deployment
+        return leases.read(tenant, name, version).deployment
     try:
         while True:
             _walk(tenant, held, deadline)
-            if _release(tenant, name, version, held.fence):
+            if leases.release(tenant, name, version, held.fence):
                 break
     except LeaseLost:
         logger.warning("lease_lost", model=name, version=version)
-    return _read(tenant, name, version).deployment
+    return leases.read(tenant, name, version).deployment
 
 
 def wanted(
@@ -73,41 +70,36 @@ def wanted(
     )
 
 
-def writes(tenant: str, found: store.DeploymentRow | None, deployment: Deployment) -> list[Write]:
-    """The row, and for a new attempt the row that finds it by its endpoint's name."""
-    rows = [store.put(tenant, found, deployment)]
-    if found is None or found.deployment.name != deployment.name:
-        owner = store.Owner(model=deployment.model, version=deployment.version)
-        rows.append(store.create_owner(tenant, deployment.name, owner))
-    return rows
-
-
 def _walk(tenant: str, held: Deployment, deadline: Deadline) -> None:
-    """Step until nothing moves. What AWS cannot do right now is left to the reconciler."""
+    """Step until nothing moves."""
     while not deadline.passed():
-        current = _read_held(tenant, held.model, held.version, held.fence).deployment
+        current = leases.hold(tenant, held)
         try:
-            if not _step(tenant, current):
+            if not _try_step(tenant, current):
                 return
         except (Superseded, VersionNotDeployable):
             continue
-        except aws.NO_ANSWER as error:
-            return _postpone(held, type(error).__name__)
-        except ClientError as error:
-            if aws.is_transient(error) or not model.is_under_way(current):
-                return _postpone(held, aws.error_code(error))
+
+
+def _try_step(tenant: str, current: Deployment) -> bool:
+    """Take a step; what AWS cannot do right now is left to the reconciler."""
+    try:
+        return _step(tenant, current) or _clear_waste(tenant, current)
+    except aws.NO_ANSWER as error:
+        return _postpone(tenant, current, type(error).__name__)
+    except ClientError as error:
+        if model.is_under_way(current) and sagemaker.is_refusal(error):
             said = f"{aws.error_code(error)}: {aws.error_message(error)}"
-            _fail(tenant, current, Reason(code="sagemaker-refused", detail=said[:1_000]))
+            return _fail(tenant, current, Reason(code="sagemaker-refused", detail=said[:1_000]))
+        return _postpone(tenant, current, aws.error_code(error))
 
 
 def _step(tenant: str, current: Deployment) -> bool:
     """True when something changed and the next step may follow at once."""
-    if _clear_waste(tenant, current):
-        return True
     match current.state:
         case State.REQUESTED:
             sagemaker.create(current, tenant=tenant)
-            _update(tenant, current, state=State.CREATING)
+            leases.update(tenant, current, state=State.CREATING)
             return True
         case State.CREATING:
             return _follow_creation(tenant, current)
@@ -121,15 +113,16 @@ def _step(tenant: str, current: Deployment) -> bool:
 
 def _follow_creation(tenant: str, current: Deployment) -> bool:
     endpoint = sagemaker.describe(current.name)
-    age = utc_now() - current.requested_at
-    if age > timedelta(seconds=settings().creation_timeout_s):
-        detail = f"the endpoint was not in service after {int(age.total_seconds())} s"
-        return _fail(tenant, current, Reason(code="creation-timed-out", detail=detail))
     if endpoint is None:
-        _update(tenant, current, state=State.REQUESTED)
-        return True
-    if endpoint.status is Status.CHANGING:
+        if _is_overdue(current.requested_at):
+            return _fail(tenant, current, _too_late(current))
+        # Made again at the next look, not at once: what was just made may not be seen yet.
+        leases.update(tenant, current, state=State.REQUESTED)
         return False
+    if endpoint.status is Status.CHANGING:
+        # Since its creation began, which may be long after it was asked for.
+        is_overdue = _is_overdue(current.updated_at)
+        return is_overdue and _fail(tenant, current, _too_late(current))
     trouble = _trouble(current, endpoint)
     if trouble is not None:
         return _fail(tenant, current, trouble)
@@ -179,8 +172,9 @@ def _check_live(tenant: str, current: Deployment) -> bool:
         current.model,
         current.version,
         trouble,
+        is_lost=not still_serves,
         actor=_ACTOR,
-        also=_with_row(tenant, current, replaced),
+        also=leases.with_row(tenant, current, replaced),
     )
     return True
 
@@ -216,7 +210,7 @@ def _finish(tenant: str, current: Deployment) -> None:
         current.version,
         live,
         actor=_ACTOR,
-        also=_with_row(tenant, current, gone_live),
+        also=leases.with_row(tenant, current, gone_live),
     )
     logger.info("version_went_live", model=current.model, version=current.version)
 
@@ -228,8 +222,11 @@ def _fail(tenant: str, current: Deployment, reason: Reason) -> bool:
         current.model,
         current.version,
         reason,
+        is_lost=current.state is State.LIVE,
         actor=_ACTOR,
-        also=_with_row(tenant, current, lambda found: model.failed(found, reason, now=utc_now())),
+        also=leases.with_row(
+            tenant, current, lambda found: model.failed(found, reason, now=utc_now())
+        ),
     )
     logger.error(
         "deployment_failed", model=current.model, version=current.version, reason=reason.code
@@ -240,7 +237,7 @@ def _fail(tenant: str, current: Deployment, reason: Reason) -> bool:
 def _take_down(tenant: str, current: Deployment) -> bool:
     if not sagemaker.take_down(current.name):
         return False
-    _update(tenant, current, state=State.RETIRED)
+    leases.update(tenant, current, state=State.RETIRED)
     return True
 
 
@@ -255,81 +252,29 @@ def _clear_waste(tenant: str, current: Deployment) -> bool:
     if not gone:
         return False
     left = [waste for waste in current.waste if waste.name not in gone]
-    _update(tenant, current, waste=left)
+    leases.update(tenant, current, waste=left)
     return True
 
 
-def _postpone(held: Deployment, because: str) -> None:
+def _postpone(tenant: str, current: Deployment, because: str) -> bool:
+    """Leave the step to the reconciler, but an attempt only for so long."""
     logger.warning(
-        "step_postponed", model=held.model, version=held.version, state=held.state, error=because
+        "step_postponed",
+        model=current.model,
+        version=current.version,
+        state=current.state,
+        error=because,
     )
+    if model.is_under_way(current) and _is_overdue(current.requested_at):
+        return _fail(tenant, current, _too_late(current))
+    return False
 
 
-def _acquire(tenant: str, name: str, version: str) -> Deployment | None:
-    def attempt() -> Deployment | None:
-        found = _read(tenant, name, version)
-        lease_s = settings().lease_s
-        held = model.leased(found.deployment, now=utc_now(), lease_s=lease_s)
-        if held is None:
-            told = found.deployment.model_copy(update={"signals": found.deployment.signals + 1})
-            tables.commit([store.put(tenant, found, told)])
-            return None
-        tables.commit([store.put(tenant, found, held)])
-        return held
-
-    return tables.until_fresh(attempt)
+def _is_overdue(since: datetime) -> bool:
+    return utc_now() - since > timedelta(seconds=settings().creation_timeout_s)
 
 
-def _release(tenant: str, name: str, version: str, fence: int) -> bool:
-    """False when someone came meanwhile: the holder keeps the lease and walks again."""
-
-    def attempt() -> bool:
-        found = _read_held(tenant, name, version, fence)
-        free = model.released(found.deployment)
-        row = free or model.looked_again(found.deployment)
-        tables.commit([store.put(tenant, found, row)])
-        return free is not None
-
-    return tables.until_fresh(attempt)
-
-
-def _update(tenant: str, current: Deployment, **fields: object) -> None:
-    def attempt() -> None:
-        found = _read_unchanged(tenant, current)
-        changed = found.deployment.model_copy(update={**fields, "updated_at": utc_now()})
-        tables.commit([store.put(tenant, found, changed)])
-
-    tables.until_fresh(attempt)
-
-
-def _with_row(
-    tenant: str, current: Deployment, change: Callable[[Deployment], Deployment]
-) -> Callable[[Change], list[Write]]:
-    """Writes for the registry's transaction; the row is read anew in each of its attempts."""
-
-    def also(_: Change) -> list[Write]:
-        found = _read_unchanged(tenant, current)
-        return writes(tenant, found, change(found.deployment))
-
-    return also
-
-
-def _read_unchanged(tenant: str, current: Deployment) -> store.DeploymentRow:
-    found = _read_held(tenant, current.model, current.version, current.fence)
-    if not model.is_same_way(found.deployment, current):
-        raise Superseded
-    return found
-
-
-def _read_held(tenant: str, name: str, version: str, fence: int) -> store.DeploymentRow:
-    found = _read(tenant, name, version)
-    if found.deployment.fence != fence:
-        raise LeaseLost
-    return found
-
-
-def _read(tenant: str, name: str, version: str) -> store.DeploymentRow:
-    found = store.read(tenant, name, version)
-    if found is None:
-        raise model.DeploymentNotFound(f"version {version!r} of {name!r} was never deployed")
-    return found
+def _too_late(current: Deployment) -> Reason:
+    age_s = int((utc_now() - current.requested_at).total_seconds())
+    detail = f"the endpoint was not in service {age_s} s after it was asked for"
+    return Reason(code="creation-timed-out", detail=detail)

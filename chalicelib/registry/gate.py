@@ -75,7 +75,11 @@ def change_once(
         )
     )
     version_rows = [rows[changed.version] for changed in change.versions]
-    write(tenant, change, why, model_row=model_row, version_rows=version_rows, further=also(change))
+    further = list(also(change))
+    if further and not change.versions:
+        # The stage stays, but what is decided on it holds only while it does.
+        further.append(store.put_version(tenant, rows[version], rows[version].version))
+    write(tenant, change, why, model_row=model_row, version_rows=version_rows, further=further)
     return next(
         (changed for changed in change.versions if changed.version == version),
         rows[version].version,

@@ -1,20 +1,18 @@
-"""Models, versions and their stages, and the rules by which a version moves between stages.
+"""Models, versions, their stages and settings; the rules that move versions are in `stages`.
 Nothing here reads a clock, a table or the environment."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from chalicelib.kit.errors import Conflict, Invalid, NotFound
-from chalicelib.registry import semver
 from chalicelib.registry.semver import VersionName
 
 ModelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
 
-_FORMER_CHAMPIONS_KEPT = 20
 _REFUSALS_KEPT = 20
 _DEFAULT_REQUIRED_FILE = "model.onnx"
 
@@ -232,145 +230,10 @@ def stage_named(name: str) -> Stage:
     raise UnknownStage(f"{name[:80]!r} is neither a stage nor an alias of one")
 
 
-def comes_after(version: str, other: str) -> bool:
-    """True when `version` has the higher precedence."""
-    return semver.sort_key(version) > semver.sort_key(other)
-
-
-def start_deployment(model: Model, version: Version, *, now: datetime) -> Change:
-    """A live version stays where it is while its endpoint is replaced."""
-    if version.stage is Stage.REJECTED or version.archive is None:
-        raise VersionNotDeployable(f"version {version.version!r} is {version.stage.value!r}")
-    if version.stage in (Stage.CANDIDATE, Stage.CHAMPION, Stage.DEPLOYING):
-        return Change(model, (), ())
-    return _moved(model, version, Stage.DEPLOYING, now=now, reason=None, retire_after=None)
-
-
-def finish_deployment(
-    model: Model, version: Version, champion: Version | None, live: Live, *, now: datetime
-) -> Change:
-    """A first deployment ends as champion or candidate; a replaced endpoint keeps the stage.
-
-    champion: the present champion's row, None when the model has none.
-    """
-    here = version.model_copy(update={"live": live, "reason": None, "updated_at": now})
-    if version.stage is Stage.CHAMPION:
-        return Change(_touched(model, now, champion=live), (here,), (version.stage,))
-    if version.stage is Stage.CANDIDATE:
-        return Change(_touched(model, now), (here,), (version.stage,))
-    if version.stage is not Stage.DEPLOYING:
-        raise VersionNotDeployable(f"version {version.version!r} is {version.stage.value!r}")
-    here = here.model_copy(update={"first_live_at": version.first_live_at or now})
-    if champion is None or _promotes_itself(model, version, champion):
-        return _crowned(model, here, champion, former=_with(model, champion), now=now)
-    here = here.model_copy(update={"stage": Stage.CANDIDATE})
-    return Change(_touched(model, now), (here,), (version.stage,))
-
-
-def fail_deployment(model: Model, version: Version, reason: Reason, *, now: datetime) -> Change:
-    """A version that was live before keeps its stage: its failure must not move the champion."""
-    if version.stage is Stage.DEPLOYING:
-        return _moved(model, version, Stage.FAILED, now=now, reason=reason, live=None)
-    return report(model, version, reason, now=now)
-
-
-def promote(model: Model, version: Version, champion: Version | None, *, now: datetime) -> Change:
-    """Move the champion pointer to `version`; the former champion stays live for the window.
-
-    champion: the present champion's row, None when the model has none.
-    """
-    if version.stage is Stage.CHAMPION:
-        return Change(model, (), ())
-    if version.stage is not Stage.CANDIDATE or version.live is None:
-        raise VersionNotLive(f"version {version.version!r} is {version.stage.value!r}")
-    return _crowned(model, version, champion, former=_with(model, champion), now=now)
-
-
-def roll_back(model: Model, target: Version, champion: Version, *, now: datetime) -> Change:
-    """Move the champion pointer back to `target`, a former champion, and forget what came after."""
-    if target.stage is not Stage.CANDIDATE or target.live is None:
-        raise VersionNotLive(f"version {target.version!r} is {target.stage.value!r}")
-    kept = model.former_champions[: model.former_champions.index(target.version)]
-    return _crowned(model, target, champion, former=kept, now=now)
-
-
-def retire(model: Model, version: Version, *, now: datetime) -> Change:
-    if version.stage is Stage.CHAMPION:
-        raise VersionIsChampion(f"version {version.version!r} is the champion of {model.name!r}")
-    if version.stage is Stage.RETIRED:
-        return Change(model, (), ())
-    if version.stage is Stage.REJECTED:
-        raise VersionNotDeployable(f"version {version.version!r} is {version.stage.value!r}")
-    return _moved(model, version, Stage.RETIRED, now=now, reason=None, live=None, retire_after=None)
-
-
-def retire_if_due(model: Model, version: Version, *, now: datetime) -> Change:
-    """Retire a former champion whose rollback window has passed; nothing otherwise."""
-    if version.stage is not Stage.CANDIDATE or not is_due(version, now=now):
-        return Change(model, (), ())
-    return retire(model, version, now=now)
-
-
 def is_due(version: Version, *, now: datetime) -> bool:
     return version.retire_after is not None and version.retire_after <= now
-
-
-def report(model: Model, version: Version, reason: Reason, *, now: datetime) -> Change:
-    """Say what is wrong with a version whose stage does not change."""
-    told = version.model_copy(update={"reason": reason, "updated_at": now})
-    return Change(_touched(model, now), (told,), (version.stage,))
 
 
 def with_refusal(version: Version, sha256: str) -> Version:
     kept = [*version.refused_uploads, sha256][-_REFUSALS_KEPT:]
     return version.model_copy(update={"refused_uploads": kept})
-
-
-def _promotes_itself(model: Model, version: Version, champion: Version) -> bool:
-    """Only ever to a higher version, and only when it first goes live: never after a rollback."""
-    return (
-        model.settings.on_upload == "promote"
-        and version.first_live_at is None
-        and comes_after(version.version, champion.version)
-    )
-
-
-def _with(model: Model, champion: Version | None) -> list[str]:
-    return [*model.former_champions, *([champion.version] if champion else [])]
-
-
-def _crowned(
-    model: Model, version: Version, champion: Version | None, *, former: list[str], now: datetime
-) -> Change:
-    new_model = _touched(
-        model,
-        now,
-        champion=version.live,
-        former_champions=[name for name in former if name != version.version][
-            -_FORMER_CHAMPIONS_KEPT:
-        ],
-    )
-    crowned = version.model_copy(
-        update={"stage": Stage.CHAMPION, "retire_after": None, "updated_at": now}
-    )
-    if champion is None:
-        return Change(new_model, (crowned,), (version.stage,))
-    demoted = champion.model_copy(
-        update={
-            "stage": Stage.CANDIDATE,
-            "retire_after": now + timedelta(hours=model.settings.rollback_window_h),
-            "updated_at": now,
-        }
-    )
-    return Change(new_model, (demoted, crowned), (champion.stage, version.stage))
-
-
-def _moved(
-    model: Model, version: Version, stage: Stage, *, now: datetime, **fields: object
-) -> Change:
-    moved = version.model_copy(update={"stage": stage, "updated_at": now, **fields})
-    return Change(_touched(model, now), (moved,), (version.stage,))
-
-
-def _touched(model: Model, now: datetime, **fields: object) -> Model:
-    return model.model_copy(update={"updated_at": now, **fields})

@@ -12,7 +12,7 @@ from chalicelib.kit import tables
 from chalicelib.kit.paging import Page
 from chalicelib.ledger import service as ledger
 from chalicelib.ledger.model import Facts, Note
-from chalicelib.registry import artifacts, gate, model, store
+from chalicelib.registry import artifacts, gate, stages, store
 from chalicelib.registry.gate import Also, Reads, Why
 from chalicelib.registry.model import (
     Change,
@@ -146,11 +146,16 @@ def history(
     return History(items=items, cursor=store.move_cursor(items[-1]) if more else None, live=live)
 
 
-def start_deployment(tenant: str, name: str, version: str, *, actor: str, also: Also) -> Version:
-    """Stage `deploying`, unless the version is live already and only its endpoint is replaced."""
+def start_deployment(
+    tenant: str, name: str, version: str, *, only_new: bool, actor: str, also: Also
+) -> Version:
+    """Stage `deploying`, unless the version is live already and only its endpoint is replaced.
+
+    only_new: nothing for a version that was ever deployed, retired or rejected.
+    """
 
     def decide(reads: Reads) -> Change:
-        return model.start_deployment(reads.model, reads.version, now=reads.now)
+        return stages.start_deployment(reads.model, reads.version, only_new=only_new, now=reads.now)
 
     why = Why("version.deploying", actor)
     return gate.change_stage(tenant, name, version, decide, why, also)
@@ -162,7 +167,7 @@ def finish_deployment(
     """Champion if the model has none or its settings promote, else candidate."""
 
     def decide(reads: Reads) -> Change:
-        return model.finish_deployment(
+        return stages.finish_deployment(
             reads.model, reads.version, reads.champion, live, now=reads.now
         )
 
@@ -171,12 +176,17 @@ def finish_deployment(
 
 
 def fail_deployment(
-    tenant: str, name: str, version: str, reason: Reason, *, actor: str, also: Also
+    tenant: str, name: str, version: str, reason: Reason, *, is_lost: bool, actor: str, also: Also
 ) -> Version:
-    """Stage `failed` for a version that was never live; a live one keeps its stage."""
+    """Stage `failed` for a version that was never live; a live one keeps its stage.
+
+    is_lost: the endpoint that the version was served by is gone, too.
+    """
 
     def decide(reads: Reads) -> Change:
-        return model.fail_deployment(reads.model, reads.version, reason, now=reads.now)
+        return stages.fail_deployment(
+            reads.model, reads.version, reason, is_lost=is_lost, now=reads.now
+        )
 
     why = Why("version.failed", actor, facts=_facts(reason))
     return gate.change_stage(tenant, name, version, decide, why, also)
@@ -186,7 +196,7 @@ def promote(tenant: str, name: str, version: str, *, actor: str, reason: str) ->
     """Make a candidate the champion. Raises VersionNotLive for any other stage."""
 
     def decide(reads: Reads) -> Change:
-        return model.promote(reads.model, reads.version, reads.champion, now=reads.now)
+        return stages.promote(reads.model, reads.version, reads.champion, now=reads.now)
 
     return gate.change_stage(tenant, name, version, decide, Why("model.promoted", actor, reason))
 
@@ -202,7 +212,7 @@ def roll_back(tenant: str, name: str, *, to: str | None, actor: str, reason: str
             return Change(reads.model, (), ())
         if reads.champion is None or reads.version.version not in reads.model.former_champions:
             raise tables.Stale
-        return model.roll_back(reads.model, reads.version, reads.champion, now=reads.now)
+        return stages.roll_back(reads.model, reads.version, reads.champion, now=reads.now)
 
     def attempt() -> Version:
         target = _rollback_target(tenant, get_model(tenant, name), to)
@@ -214,7 +224,7 @@ def roll_back(tenant: str, name: str, *, to: str | None, actor: str, reason: str
 
 def retire(tenant: str, name: str, version: str, *, actor: str, reason: str, also: Also) -> Version:
     def decide(reads: Reads) -> Change:
-        return model.retire(reads.model, reads.version, now=reads.now)
+        return stages.retire(reads.model, reads.version, now=reads.now)
 
     why = Why("version.retired", actor, reason)
     return gate.change_stage(tenant, name, version, decide, why, also)
@@ -224,19 +234,22 @@ def retire_if_due(tenant: str, name: str, version: str, *, actor: str, also: Als
     """Retire a former champion whose rollback window has passed; nothing otherwise."""
 
     def decide(reads: Reads) -> Change:
-        return model.retire_if_due(reads.model, reads.version, now=reads.now)
+        return stages.retire_if_due(reads.model, reads.version, now=reads.now)
 
     why = Why("version.retired", actor, "the rollback window has passed")
     return gate.change_stage(tenant, name, version, decide, why, also)
 
 
 def report_trouble(
-    tenant: str, name: str, version: str, reason: Reason, *, actor: str, also: Also
+    tenant: str, name: str, version: str, reason: Reason, *, is_lost: bool, actor: str, also: Also
 ) -> Version:
-    """Record what is wrong with a live version's endpoint; its stage stays."""
+    """Record what is wrong with a live version's endpoint; its stage stays.
+
+    is_lost: the endpoint answers no more.
+    """
 
     def decide(reads: Reads) -> Change:
-        return model.report(reads.model, reads.version, reason, now=reads.now)
+        return stages.report(reads.model, reads.version, reason, is_lost=is_lost, now=reads.now)
 
     why = Why("endpoint.lost", actor, facts=_facts(reason))
     return gate.change_stage(tenant, name, version, decide, why, also)

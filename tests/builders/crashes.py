@@ -40,7 +40,8 @@ def mutating_calls(act: Callable[[], object]) -> list[str]:
 
 
 def moments(calls: list[str]) -> list[Moment]:
-    return [Moment(call, after) for call in range(1, len(calls) + 1) for after in (False, True)]
+    """Before the first call and after each: after one is before the next, as AWS sees it."""
+    return [Moment(1, after=False), *(Moment(n, after=True) for n in range(1, len(calls) + 1))]
 
 
 def die_at(moment: Moment, act: Callable[[], object]) -> bool:
