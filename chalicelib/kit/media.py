@@ -3,10 +3,11 @@ Knows no HTTP framework and no feature."""
 
 import re
 
-from chalicelib.kit.errors import UnsupportedMedia
+from chalicelib.kit.errors import Invalid, UnsupportedMedia
 
 JSON = "application/json"
 _LONGEST = 200
+_LONGEST_ACCEPT = 1_024
 # RFC 9110, sections 5.6.2, 5.6.4, 5.6.6 and 8.3.1.
 _WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _QUOTED = r'"(?:[ !#-\[\]-~]|\\[ -~])*"'
@@ -33,3 +34,9 @@ def media_type_of(content_type: str) -> str:
             raise UnsupportedMedia(f"JSON is UTF-8, the content type says {value[:40]!r}")
         at = parameter.end()
     return media_type
+
+
+def check_accept(accept: str) -> None:
+    """Raises Invalid for what no Accept header holds; what it asks for is up to who answers."""
+    if not accept.isascii() or not accept.isprintable() or len(accept) > _LONGEST_ACCEPT:
+        raise Invalid(f"{accept[:80]!r} is not an Accept header")

@@ -12,7 +12,7 @@ from pydantic_core import from_json
 
 from chalicelib.kit import aws, strictjson
 from chalicelib.kit.errors import Malformed
-from chalicelib.kit.media import JSON, media_type_of
+from chalicelib.kit.media import JSON, check_accept, media_type_of
 from chalicelib.kit.settings import settings
 from chalicelib.registry import service as registry
 from chalicelib.registry.model import Live
@@ -46,6 +46,7 @@ def predict(
 ) -> Answered:
     """version: a live version to ask instead of the champion."""
     content_type = content_type or JSON
+    check_accept(accept)
     _check(body, media_type_of(content_type))
     question = Question(tenant, model, version)
     live = _route(question)

@@ -42,14 +42,14 @@ class Reply:
 def send(
     method: str,
     path: str,
-    body: bytes = b"",
+    content: bytes = b"",
     *,
     headers: dict[str, str] | None = None,
     query: dict[str, list[str]] | None = None,
     **event: Any,
 ) -> Reply:
     """event: members that replace those which API Gateway would have made."""
-    return deliver({**rest_event(method, path, body, headers=headers, query=query), **event})
+    return deliver({**rest_event(method, path, content, headers=headers, query=query), **event})
 
 
 def put_json(path: str, document: Any) -> Reply:
