@@ -10,9 +10,12 @@ from chalicelib.kit.settings import settings
 from chalicelib.kit.telemetry import logger
 
 
-def wake(action: str, model: str, version: str) -> None:
-    """Start the manager on one version and do not wait; the reconciler covers a failure."""
-    payload = {"action": action, "model_name": model, "version": version}
+def wake(model: str, version: str) -> None:
+    """Start the manager on one version and do not wait; the reconciler covers a failure.
+
+    The call asks for nothing new: it may come twice, or after somebody has asked for the opposite.
+    """
+    payload = {"action": "advance_version", "model_name": model, "version": version}
     try:
         aws.functions().invoke(
             FunctionName=settings().manager_function,
@@ -20,4 +23,4 @@ def wake(action: str, model: str, version: str) -> None:
             Payload=json.dumps(payload).encode(),
         )
     except (ClientError, *aws.NO_ANSWER) as error:
-        logger.warning("handover_failed", action=action, model=model, version=version, error=error)
+        logger.warning("handover_failed", model=model, version=version, error=error)

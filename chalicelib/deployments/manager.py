@@ -56,8 +56,21 @@ class RetireVersion(_Action):
     version: VersionName
 
 
+class AdvanceVersion(_Action):
+    """Go on with what was asked for before; the HTTP door hands its work over by this."""
+
+    action: Literal["advance_version"]
+    version: VersionName
+
+
 Action = Annotated[
-    DeployModel | PromoteModel | RollBack | DescribeModel | ListVersions | RetireVersion,
+    DeployModel
+    | PromoteModel
+    | RollBack
+    | DescribeModel
+    | ListVersions
+    | RetireVersion
+    | AdvanceVersion,
     Field(discriminator="action"),
 ]
 
@@ -81,22 +94,33 @@ def answer(event: dict[str, Any], *, tenant: str, deadline: Deadline) -> dict[st
 def _carry_out(action: Action, *, tenant: str, deadline: Deadline) -> BaseModel:
     name = action.model_name
     match action:
-        case DeployModel():
-            return service.deploy(tenant, name, action.version, actor=_ACTOR, deadline=deadline)
-        case PromoteModel():
-            return _move(action, tenant=tenant, deadline=deadline)
-        case RollBack():
-            return service.roll_back(
-                tenant, name, to=action.version, actor=_ACTOR, reason=action.reason
-            )
         case DescribeModel():
             return registry.get_model(tenant, name)
         case ListVersions():
             return registry.list_versions(tenant, name, limit=action.limit, cursor=action.cursor)
-        case RetireVersion():
-            return _retire(tenant, name, action.version, action.reason, deadline)
+        case RollBack():
+            return service.roll_back(
+                tenant, name, to=action.version, actor=_ACTOR, reason=action.reason
+            )
+        case PromoteModel():
+            return _move(action, tenant=tenant, deadline=deadline)
+        case DeployModel() | RetireVersion() | AdvanceVersion():
+            return _work_on(action, tenant=tenant, deadline=deadline)
         case _:
             assert_never(action)
+
+
+def _work_on(
+    action: DeployModel | RetireVersion | AdvanceVersion, *, tenant: str, deadline: Deadline
+) -> BaseModel:
+    name, version = action.model_name, action.version
+    match action:
+        case DeployModel():
+            return service.deploy(tenant, name, version, actor=_ACTOR, deadline=deadline)
+        case RetireVersion():
+            return _retire(tenant, name, version, action.reason, deadline)
+        case AdvanceVersion():
+            return service.advance(tenant, name, version, deadline=deadline)
 
 
 def _move(action: PromoteModel, *, tenant: str, deadline: Deadline) -> BaseModel:

@@ -49,7 +49,7 @@ def deploy(tenant: str, name: str, version: str, *, actor: str, deadline: Deadli
 def ask_to_deploy(tenant: str, name: str, version: str, *, actor: str) -> Deployment:
     """Write down that an endpoint is wanted and wake up the function that may make it."""
     request(tenant, name, version, actor=actor)
-    handover.wake("deploy_model", name, version)
+    handover.wake(name, version)
     return get_deployment(tenant, name, version)
 
 
@@ -110,8 +110,13 @@ def retire(
 def ask_to_retire(tenant: str, name: str, version: str, *, actor: str, reason: str) -> Version:
     """Take a version out of use, and wake up the function that may take its endpoint down."""
     retired = _out_of_use(tenant, name, version, actor=actor, reason=reason)
-    handover.wake("retire_version", name, version)
+    handover.wake(name, version)
     return retired
+
+
+def advance(tenant: str, name: str, version: str, *, deadline: Deadline) -> Deployment:
+    """Go on with what was asked for, whatever that is by now."""
+    return steps.advance(tenant, name, version, deadline=deadline)
 
 
 def endpoint_changed(tenant: str, endpoint: str, *, deadline: Deadline) -> bool:
