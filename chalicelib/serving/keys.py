@@ -2,16 +2,20 @@
 Knows the secret's shape; what the keys sign is in `receipts`."""
 
 import json
+import re
 import time
 from dataclasses import dataclass
+from typing import cast
 
 from botocore.exceptions import ClientError
 
 from chalicelib.kit import aws
 from chalicelib.kit.settings import settings
+from chalicelib.kit.telemetry import logger
 from chalicelib.serving.receipts import KeyRing
 
 _LEAST_SECRET_BYTES = 32
+_KEY_ID = re.compile(r"[A-Za-z0-9_-]{1,40}")
 
 
 class BadKeyRing(ValueError):
@@ -28,19 +32,20 @@ _cache: dict[str, _Cached] = {}
 
 
 def key_ring() -> KeyRing:
-    """At most `receipt_keys_ttl_s` old; older only while Secrets Manager does not answer."""
+    """At most `receipt_keys_ttl_s` old; older only while no good secret can be read."""
     secret_id = settings().receipt_keys_secret
     cached = _cache.get(secret_id)
     if cached and time.monotonic() - cached.read_at < settings().receipt_keys_ttl_s:
         return cached.ring
     try:
-        text = aws.secrets().get_secret_value(SecretId=secret_id)["SecretString"]
-    except (ClientError, *aws.NO_ANSWER):
+        ring = parse(aws.secrets().get_secret_value(SecretId=secret_id)["SecretString"])
+    except (ClientError, BadKeyRing, *aws.NO_ANSWER) as error:
         if cached is None:
             raise
+        logger.error("receipt_keys_kept", error=type(error).__name__)
         return cached.ring
-    _cache[secret_id] = _Cached(parse(text), time.monotonic())
-    return _cache[secret_id].ring
+    _cache[secret_id] = _Cached(ring, time.monotonic())
+    return ring
 
 
 def forget() -> None:
@@ -48,15 +53,19 @@ def forget() -> None:
 
 
 def parse(text: str) -> KeyRing:
-    """Raises BadKeyRing."""
+    """Raises BadKeyRing, which tells nothing of the keys themselves."""
     try:
-        document: dict[str, str] = json.loads(text)
-        current = document.pop("current")
-        secret_by_id = {key_id: secret.encode() for key_id, secret in document.items()}
-    except (ValueError, KeyError, AttributeError) as error:
-        raise BadKeyRing("the secret is not an object of key ids and texts") from error
-    if current not in secret_by_id:
-        raise BadKeyRing(f"the secret has no key {current!r}, which it calls current")
+        found: object = json.loads(text)
+    except ValueError:
+        raise BadKeyRing("the secret is not JSON") from None
+    document = cast(dict[str, object], found) if isinstance(found, dict) else {}
+    texts = {name: value for name, value in document.items() if isinstance(value, str)}
+    current = texts.pop("current", None)
+    if len(texts) + 1 != len(document) or current not in texts:
+        raise BadKeyRing("the secret is not an object of keys by id, one of which is current")
+    if not all(_KEY_ID.fullmatch(key_id) for key_id in texts):
+        raise BadKeyRing(f"a key id in the secret is not {_KEY_ID.pattern}")
+    secret_by_id = {key_id: secret.encode() for key_id, secret in texts.items()}
     if any(len(secret) < _LEAST_SECRET_BYTES for secret in secret_by_id.values()):
         raise BadKeyRing(f"a key in the secret is shorter than {_LEAST_SECRET_BYTES} bytes")
     return KeyRing(current=current, secret_by_id=secret_by_id)

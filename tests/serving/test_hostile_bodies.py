@@ -32,7 +32,7 @@ CONTENT_TYPES = [
 
 
 def _sent(
-    door: str, content: bytes, content_type: str | None = "application/json", **event
+    door: str, content: bytes, content_type: str | None = "application/json", **event: Any
 ) -> Reply:
     headers = None if content_type is None else {"Content-Type": content_type}
     return send(*DOORS[door], content, headers=headers, **event)
@@ -116,9 +116,7 @@ def test_a_hostile_model_name_is_refused(name: str):
     _assert_refused(reply)
 
 
-@pytest.mark.parametrize(
-    "version", ["1", "v1.0.0", "01.0.0", "1.0.0+build", "1.0.0\n", "\u0661.0.0"]
-)
+@pytest.mark.parametrize("version", ["1", "v1.0.0", "01.0.0", "1.0.0+b", "1.0.0\n", "\u0661.0.0"])
 def test_a_hostile_version_is_refused(version: str):
     reply = send("POST", "/api/models/eta/predictions", b"{}", query={"version": [version]})
 
