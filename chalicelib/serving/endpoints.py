@@ -64,7 +64,7 @@ def _refuse(live: Live, error: ClientError) -> NoReturn:
     logger.warning("invocation_failed", endpoint=live.endpoint, error=code, reason=message[:500])
     if code == "ModelError":
         _refuse_for_model(error.response)
-    if code in {"ValidationError", "ValidationException"} and "not find" in message:
+    if code in {"ValidationError", "ValidationException"} and "not found" in message:
         raise EndpointMissing(
             f"version {live.version!r} has no endpoint right now",
             retry_after_s=_RETRY_AFTER_REPAIR_S,

@@ -112,17 +112,21 @@ def _invoke(
     question: Question, live: Live, body: bytes, *, content_type: str, accept: str
 ) -> endpoints.Output:
     """When the endpoint is gone the table may just be old: look again, and ask the new one."""
-    if live.hosting == "serverless" and len(body) > MAX_SERVERLESS_BODY_BYTES:
-        most = MAX_SERVERLESS_BODY_BYTES
-        raise InputTooLarge(f"the body has {len(body)} bytes, a serverless endpoint takes {most}")
     try:
-        return endpoints.invoke(live, body, content_type=content_type, accept=accept)
+        return _ask(live, body, content_type=content_type, accept=accept)
     except EndpointMissing:
         _routing_table().forget(question)
         fresh = _route(question)
         if fresh.endpoint == live.endpoint:
             raise
-        return endpoints.invoke(fresh, body, content_type=content_type, accept=accept)
+        return _ask(fresh, body, content_type=content_type, accept=accept)
+
+
+def _ask(live: Live, body: bytes, *, content_type: str, accept: str) -> endpoints.Output:
+    most = MAX_SERVERLESS_BODY_BYTES
+    if live.hosting == "serverless" and len(body) > most:
+        raise InputTooLarge(f"the body has {len(body)} bytes, a serverless endpoint takes {most}")
+    return endpoints.invoke(live, body, content_type=content_type, accept=accept)
 
 
 def _envelope(receipt: Receipt, request_id: str, output: bytes) -> bytes:
