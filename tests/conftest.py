@@ -40,12 +40,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
 def tenant(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A tenant of the test's own, in whose name everything in this process acts."""
     name = f"t{next(_NUMBERS)}"
-    for variable, value in {**cloud.environ(), **cloud.app_environment}.items():
-        monkeypatch.setenv(variable, value)
-    monkeypatch.setenv("TENANT_ID", name)
-    monkeypatch.setenv("LEASE_S", "1")
-    monkeypatch.setenv("ROUTING_TTL_S", "0.01")
-    forget_everything()
+    act_as(name, cloud, monkeypatch)
     yield name
     control = Control(cloud.sagemaker_url)
     control.clear_faults()
@@ -153,6 +148,16 @@ class World:
 @pytest.fixture
 def world(cloud: Cloud, tenant: str, model: str) -> World:
     return World(cloud, tenant, model)
+
+
+def act_as(tenant: str, cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings and clients of this process, from here on, are the tenant's."""
+    for variable, value in {**cloud.environ(), **cloud.app_environment}.items():
+        monkeypatch.setenv(variable, value)
+    monkeypatch.setenv("TENANT_ID", tenant)
+    monkeypatch.setenv("LEASE_S", "1")
+    monkeypatch.setenv("ROUTING_TTL_S", "0.01")
+    forget_everything()
 
 
 def forget_everything() -> None:
