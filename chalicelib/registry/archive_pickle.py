@@ -82,9 +82,13 @@ class PickleScanner:
         return not self._is_over
 
     def finish(self) -> None:
-        """Refuse a pickle that says it is one and has no end: its beginning would still run."""
+        """Refuse a pickle without an end: its beginning would still run.
+
+        A last line without its newline is one for the unpickler that is written in Python.
+        """
         if not self._is_over and self._machine.is_declared:
             raise self._refusal("is a pickle without an end")
+        self.feed(b"\n\n")
 
     def _skipped(self, data: bytes) -> bytes:
         if self._in_line:

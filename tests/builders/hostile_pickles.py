@@ -96,6 +96,7 @@ def _bare() -> list[Hostile]:
         "behind 300 KB": pickle.dumps([b"x" * 300_000, Touches()], 2)[2:],
         "behind a long line": b"V" + b"x" * 300_000 + b"\n0" + TEXT_PICKLE,
         "by INST": f"(S'{COMMAND}'\nios\nsystem\n.".encode(),
+        "by INST at the very end": f"(S'{COMMAND}'\nios\nsystem".encode(),
         "by OBJ": b"(cos\nsystem\n" + f"S'{COMMAND}'\no.".encode(),
         "by BUILD": b"cos\nenviron\n}S'PATH'\nS''\nsb.",
         "by SETITEM": b"cos\nenviron\nS'PATH'\nS'/tmp'\ns.",
