@@ -66,6 +66,9 @@ def change_once(
     champion = model_row.model.champion
     if champion and champion.version not in rows:
         rows[champion.version] = read_version(tenant, name, champion.version)
+    if read_model(tenant, name).row.rev != model_row.row.rev:
+        # The rows are of different moments: not even a refusal may rest on them.
+        raise tables.Stale
     change = decide(
         Reads(
             model=model_row.model,

@@ -60,6 +60,13 @@ def die_at(moment: Moment, act: Callable[[], object]) -> bool:
     return code == _DIED
 
 
+def together(acts: list[Callable[[], object]]) -> None:
+    """Run all of them at once, each in a process with clients of its own."""
+    children = [_fork(act, lambda _: None) for act in acts]
+    codes = [_await(child) for child in children]
+    assert codes == [0] * len(acts)
+
+
 def _seen(tell: Callable[[str], None]) -> Callable[..., None]:
     def hook(model: Any, **_: Any) -> None:
         if not model.name.startswith(_READS):
@@ -69,15 +76,23 @@ def _seen(tell: Callable[[str], None]) -> Callable[..., None]:
 
 
 def _run_apart(act: Callable[[], object], prepare: Callable[[Any], None]) -> int:
+    return _await(_fork(act, prepare))
+
+
+def _fork(act: Callable[[], object], prepare: Callable[[Any], None]) -> int:
     child = os.fork()
-    if child == 0:
-        try:
-            prepare(boto3.DEFAULT_SESSION)
-            forget_everything()  # the fork's clients are made anew, and inherit the hook
-            act()
-            os._exit(0)
-        except BaseException:
-            traceback.print_exc(file=sys.__stderr__)
-            os._exit(_RAISED)
+    if child != 0:
+        return child
+    try:
+        prepare(boto3.DEFAULT_SESSION)
+        forget_everything()  # the fork's clients are made anew, and inherit the hook
+        act()
+        os._exit(0)
+    except BaseException:
+        traceback.print_exc(file=sys.__stderr__)
+        os._exit(_RAISED)
+
+
+def _await(child: int) -> int:
     _, status = os.waitpid(child, 0)
     return os.waitstatus_to_exitcode(status)
