@@ -12,7 +12,8 @@ import tarfile
 import time
 from collections.abc import Callable
 
-from chalicelib.registry.archive import ArchiveRefused, inspect
+from chalicelib.registry.archive.inspection import inspect
+from chalicelib.registry.archive.refusal import ArchiveRefused
 from tests.builders import hostile_archives, hostile_pickles
 from tests.builders.archives import MIB, large_tar, stored_gzip
 from tests.builders.hostile_archives import Hostile

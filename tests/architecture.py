@@ -27,7 +27,7 @@ DEFAULT_PUBLIC_ROOMS = frozenset({"service", "model"})
 PURE_ROOMS = frozenset(
     {"model", "semver", "stages", "uploads", "receipts", "routing", "openapi", "page"}
 )
-PURE_PREFIX = "archive"
+PURE_FOLDERS = frozenset({"archive"})
 PURE_KIT = frozenset({"errors", "clock"})
 DOORS = frozenset({"routes", "triggers"})
 ONLY_IN: dict[str, frozenset[str]] = {
@@ -80,7 +80,8 @@ class Module:
     @property
     def is_pure(self) -> bool:
         is_feature = self.feature not in ("kit", "app")
-        return is_feature and (self.room in PURE_ROOMS or self.room.startswith(PURE_PREFIX))
+        in_pure_folder = not PURE_FOLDERS.isdisjoint(self.name.split("."))
+        return is_feature and (self.room in PURE_ROOMS or in_pure_folder)
 
 
 @dataclass(frozen=True)

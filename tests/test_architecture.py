@@ -39,7 +39,7 @@ BREAKING = [
     ("chalicelib.registry.service", "import scipy.stats", "too slow"),
     ("chalicelib.registry.service", "from chalicelib.registry import routes", "is a door"),
     ("chalicelib.registry.model", "import botocore", "pure room must not import"),
-    ("chalicelib.registry.archive_x", "from chalicelib.kit import tables", "pure room must not"),
+    ("chalicelib.registry.archive.x", "from chalicelib.kit import tables", "pure room must not"),
     ("chalicelib.serving.model", "from chalicelib.registry import service", "pure rooms only"),
     ("chalicelib.registry.semver", "from chalicelib.registry import store", "pure rooms only"),
     ("chalicelib.serving.routing", "import time\nx = time.monotonic()", "not call time.monotonic"),

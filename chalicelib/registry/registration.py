@@ -11,8 +11,9 @@ from chalicelib.kit.errors import Malformed
 from chalicelib.kit.telemetry import logger
 from chalicelib.ledger import service as ledger
 from chalicelib.ledger.model import Facts, Note
-from chalicelib.registry import archive, artifacts, gate, service, store, uploads
-from chalicelib.registry.archive import ArchiveRefused, Inspection
+from chalicelib.registry import artifacts, gate, service, store, uploads
+from chalicelib.registry.archive.inspection import Inspection, inspect
+from chalicelib.registry.archive.refusal import ArchiveRefused
 from chalicelib.registry.model import (
     Archive,
     Change,
@@ -136,7 +137,7 @@ def _inspect(key: str, object_version: str | None, settings: ModelSettings) -> _
     if upload is None:
         return None
     try:
-        inspection = archive.inspect(
+        inspection = inspect(
             upload.chunks, required=settings.required(), allow_pickles=settings.allow_pickles
         )
     except ArchiveRefused as error:

@@ -12,7 +12,7 @@ from pathlib import Path
 import onnx
 import pytest
 
-from chalicelib.registry.archive import inspect
+from chalicelib.registry.archive.inspection import inspect
 from samples.build import TASKS, build
 
 ROOT = Path(__file__).parents[2]

@@ -4,14 +4,14 @@ Nothing here knows how each is recognised."""
 from collections.abc import Collection
 from typing import Protocol
 
-from chalicelib.registry.archive_compressed import compressed_scanner
-from chalicelib.registry.archive_limits import Budget
-from chalicelib.registry.archive_numpy import refuse_objects
-from chalicelib.registry.archive_onnx import OnnxScanner
-from chalicelib.registry.archive_pickle import PickleScanner, refuse_pickle_name
-from chalicelib.registry.archive_refusal import shown
-from chalicelib.registry.archive_zip import MAGICS as ZIP_MAGICS
-from chalicelib.registry.archive_zip import ZipScanner
+from chalicelib.registry.archive.compressed import compressed_scanner
+from chalicelib.registry.archive.limits import Budget
+from chalicelib.registry.archive.numpy_arrays import refuse_objects
+from chalicelib.registry.archive.onnx_model import OnnxScanner
+from chalicelib.registry.archive.pickles import PickleScanner, refuse_pickle_name
+from chalicelib.registry.archive.refusal import shown
+from chalicelib.registry.archive.zip_files import MAGICS as ZIP_MAGICS
+from chalicelib.registry.archive.zip_files import ZipScanner
 
 HEAD_BYTES = 16 * 1024
 ONNX_SUFFIX = ".onnx"

@@ -7,9 +7,10 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.registry.archive import ArchiveRefused, Inspection, RefusalReason, inspect
-from chalicelib.registry.archive_limits import Budget, Limits
-from chalicelib.registry.archive_pickle import PickleScanner
+from chalicelib.registry.archive.inspection import Inspection, inspect
+from chalicelib.registry.archive.limits import Budget, Limits
+from chalicelib.registry.archive.pickles import PickleScanner
+from chalicelib.registry.archive.refusal import ArchiveRefused, RefusalReason
 from tests.builders import hostile_archives, hostile_pickles
 from tests.builders.archives import make_archive, make_onnx
 

@@ -4,10 +4,10 @@ Nothing here inflates more than the first KiB of an entry."""
 import re
 import zlib
 
-from chalicelib.registry.archive_limits import Budget
-from chalicelib.registry.archive_numpy import refuse_objects
-from chalicelib.registry.archive_pickle import PickleScanner, refuse_pickle_name
-from chalicelib.registry.archive_refusal import ArchiveRefused, RefusalReason
+from chalicelib.registry.archive.limits import Budget
+from chalicelib.registry.archive.numpy_arrays import refuse_objects
+from chalicelib.registry.archive.pickles import PickleScanner, refuse_pickle_name
+from chalicelib.registry.archive.refusal import ArchiveRefused, RefusalReason
 
 MAGICS = (b"PK\x03\x04", b"PK\x05\x06")
 LOCAL_BYTES, CENTRAL_BYTES = 30, 46

@@ -7,9 +7,9 @@ import re
 import zlib
 from typing import Protocol
 
-from chalicelib.registry.archive_limits import MIB, Budget
-from chalicelib.registry.archive_pickle import PickleScanner
-from chalicelib.registry.archive_refusal import ArchiveRefused, RefusalReason
+from chalicelib.registry.archive.limits import MIB, Budget
+from chalicelib.registry.archive.pickles import PickleScanner
+from chalicelib.registry.archive.refusal import ArchiveRefused, RefusalReason
 
 STEP_BYTES = 4 * 1024
 TEXT_LENGTH = 2**29

@@ -3,7 +3,7 @@ Nothing here reads bytes of an archive."""
 
 from dataclasses import dataclass
 
-from chalicelib.registry.archive_refusal import ArchiveRefused, RefusalReason
+from chalicelib.registry.archive.refusal import ArchiveRefused, RefusalReason
 
 MIB = 2**20
 GIB = 2**30

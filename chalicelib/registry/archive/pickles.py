@@ -9,8 +9,8 @@ import pickletools
 import re
 from dataclasses import dataclass
 
-from chalicelib.registry.archive_limits import Budget
-from chalicelib.registry.archive_refusal import ArchiveRefused, RefusalReason, shown
+from chalicelib.registry.archive.limits import Budget
+from chalicelib.registry.archive.refusal import ArchiveRefused, RefusalReason, shown
 
 PICKLE_NAME = re.compile(r".*\.(pkl|pickle|joblib|dill)(\.(z|gz|bz2|xz|lzma|lz4|zst))?", re.DOTALL)
 DATA, GLOBAL, UNKNOWN = 0, 1, 2

@@ -3,7 +3,7 @@ Nothing here evaluates the header, which NumPy writes as a Python literal."""
 
 import re
 
-from chalicelib.registry.archive_refusal import ArchiveRefused, RefusalReason
+from chalicelib.registry.archive.refusal import ArchiveRefused, RefusalReason
 
 MAGIC = b"\x93NUMPY"
 HEADER_BYTES = 12 * 1024

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from chalicelib.registry.archive import ArchiveRefused, inspect
+from chalicelib.registry.archive.inspection import inspect
+from chalicelib.registry.archive.refusal import ArchiveRefused
 from tests.builders import hostile_pickles
 from tests.builders.archives import make_archive, make_onnx
 from tests.builders.hostile_pickles import WITNESS, numpy_file, touching, zip_of

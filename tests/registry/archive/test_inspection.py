@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from chalicelib.registry.archive import ArchiveRefused, Limits, RefusalReason, inspect
+from chalicelib.registry.archive.inspection import inspect
+from chalicelib.registry.archive.limits import Limits
+from chalicelib.registry.archive.refusal import ArchiveRefused, RefusalReason
 from tests.builders import hostile_archives, hostile_pickles
 from tests.builders.archives import (
     MIB,

@@ -4,7 +4,7 @@ Nothing here reads headers or contents."""
 import re
 import unicodedata
 
-from chalicelib.registry.archive_refusal import ArchiveRefused, RefusalReason, shown
+from chalicelib.registry.archive.refusal import ArchiveRefused, RefusalReason, shown
 
 PATH_BYTES = 1024
 PART_BYTES = 255

@@ -4,14 +4,12 @@ Nothing here extracts a file, loads a pickle, or keeps more than a few blocks in
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from chalicelib.registry.archive_content import HEAD_BYTES, Scanner, choose_scanners
-from chalicelib.registry.archive_gzip import GzipStream
-from chalicelib.registry.archive_limits import Budget, Limits
-from chalicelib.registry.archive_names import NameBook, normalise_name
-from chalicelib.registry.archive_refusal import ArchiveRefused, RefusalReason, shown
-from chalicelib.registry.archive_tar import Entry, Unpacked, read_entries
-
-__all__ = ["ArchiveRefused", "Inspection", "Limits", "RefusalReason", "inspect"]
+from chalicelib.registry.archive.content import HEAD_BYTES, Scanner, choose_scanners
+from chalicelib.registry.archive.gzip_stream import GzipStream
+from chalicelib.registry.archive.limits import Budget, Limits
+from chalicelib.registry.archive.names import NameBook, normalise_name
+from chalicelib.registry.archive.refusal import ArchiveRefused, RefusalReason, shown
+from chalicelib.registry.archive.tar_stream import Entry, Unpacked, read_entries
 
 NAMES_KEPT = 1_000
 SAMPLE_FILE = "sample.json"

@@ -4,9 +4,9 @@ Nothing here judges names or contents; what readers of tar disagree about is ref
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from chalicelib.registry.archive_limits import Limits
-from chalicelib.registry.archive_refusal import ArchiveRefused, RefusalReason, shown
-from chalicelib.registry.archive_tar_header import (
+from chalicelib.registry.archive.limits import Limits
+from chalicelib.registry.archive.refusal import ArchiveRefused, RefusalReason, shown
+from chalicelib.registry.archive.tar_header import (
     BLOCK,
     Header,
     PaxReader,

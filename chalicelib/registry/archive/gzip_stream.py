@@ -5,8 +5,8 @@ import hashlib
 import zlib
 from collections.abc import Iterable, Iterator
 
-from chalicelib.registry.archive_limits import Limits
-from chalicelib.registry.archive_refusal import ArchiveRefused, RefusalReason, shown
+from chalicelib.registry.archive.limits import Limits
+from chalicelib.registry.archive.refusal import ArchiveRefused, RefusalReason, shown
 
 PIECE_BYTES = 64 * 1024
 """Input is cut again into pieces of this size, so the verdict does not depend on the chunks."""

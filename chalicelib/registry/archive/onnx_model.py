@@ -4,7 +4,7 @@ Nothing here parses the graph."""
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from chalicelib.registry.archive_refusal import ArchiveRefused, RefusalReason
+from chalicelib.registry.archive.refusal import ArchiveRefused, RefusalReason
 
 VARINT, EIGHT_BYTES, LENGTH, FOUR_BYTES = 0, 1, 2, 5
 IR_VERSION, GRAPH = 1, 7

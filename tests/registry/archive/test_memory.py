@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[2]
 PEAK_LIMIT_BYTES = 64 * 2**20
 SCRIPT = """
 import random, tracemalloc
-from chalicelib.registry.archive import inspect
+from chalicelib.registry.archive.inspection import inspect
 from tests.builders.archives import MIB, large_tar, stored_gzip
 
 block = random.Random(7).randbytes(MIB)

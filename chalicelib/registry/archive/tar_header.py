@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from chalicelib.registry.archive_refusal import ArchiveRefused, RefusalReason, shown
+from chalicelib.registry.archive.refusal import ArchiveRefused, RefusalReason, shown
 
 BLOCK = 512
 POSIX_MAGIC = b"ustar\0"
