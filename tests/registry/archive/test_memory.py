@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PEAK_LIMIT_BYTES = 64 * 2**20
 SCRIPT = """
 import random, tracemalloc
