@@ -84,9 +84,10 @@ def turn_back(world: Any, version: str, *, hours: float = 24.0) -> None:
 
 
 def scaled_endpoints(world: Any) -> list[str]:
-    answer = aws.autoscaling().describe_scalable_targets(ServiceNamespace="sagemaker")
+    pages = aws.autoscaling().get_paginator("describe_scalable_targets")
     part = f"-{world.model[:16]}-"
-    return [one["ResourceId"] for one in answer["ScalableTargets"] if part in one["ResourceId"]]
+    found = pages.paginate(ServiceNamespace="sagemaker").search("ScalableTargets[].ResourceId")
+    return [resource for resource in found if part in resource]
 
 
 def ledger_actions(world: Any) -> list[str]:

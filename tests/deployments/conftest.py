@@ -1,13 +1,16 @@
 """An offline SageMaker for deployments alone: containers that start fast, and time-outs to match.
 Everything else is the shared offline cloud's."""
 
+import contextlib
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
+from chalicelib.kit import aws
 from localcloud.sagemaker import Server, start
 from localcloud.sagemaker.handle import Control
 from tests.conftest import forget_everything
@@ -36,6 +39,7 @@ def tenant(tenant: str, sagemaker: Server, monkeypatch: pytest.MonkeyPatch) -> I
     yield tenant
     sagemaker.control.clear_faults()
     sagemaker.control.unfreeze()
+    _delete_endpoints()
 
 
 @pytest.fixture
@@ -47,3 +51,11 @@ def control(sagemaker: Server) -> Control:
 def make_world(world: Any) -> Callable[[int], Any]:
     """Further models of the same tenant, by number, none of whose names is part of another's."""
     return lambda number: type(world)(world.cloud, world.tenant, f"{world.tenant}x{number}")
+
+
+def _delete_endpoints() -> None:
+    """Their containers are processes, of which a few hundred would stand at the end."""
+    for page in aws.sagemaker().get_paginator("list_endpoints").paginate():
+        for endpoint in page["Endpoints"]:
+            with contextlib.suppress(ClientError):
+                aws.sagemaker().delete_endpoint(EndpointName=endpoint["EndpointName"])
