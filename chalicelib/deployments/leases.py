@@ -84,7 +84,7 @@ def with_row(
 def writes(tenant: str, found: store.DeploymentRow | None, deployment: Deployment) -> list[Write]:
     """The row, and for a new attempt the row that finds it by its endpoint's name."""
     rows = [store.put(tenant, found, deployment)]
-    if found is None or found.deployment.name != deployment.name:
+    if found is None or found.deployment.attempt != deployment.attempt:
         owner = store.Owner(model=deployment.model, version=deployment.version)
         rows.append(store.create_owner(tenant, deployment.name, owner))
     return rows
