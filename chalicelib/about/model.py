@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Dependency(BaseModel):
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     name: str
     status: Literal["up", "down"]
@@ -15,7 +15,7 @@ class Dependency(BaseModel):
 
 
 class Health(BaseModel):
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     status: Literal["healthy", "unhealthy"]
     stage: str

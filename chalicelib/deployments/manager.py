@@ -16,7 +16,7 @@ _ACTOR = "model-version-manager"
 
 
 class _Action(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
 
     model_name: ModelName
     reason: Annotated[str, Field(max_length=500)] = ""

@@ -20,7 +20,7 @@ _VERSION = "/api/models/{model}/versions/{version}"
 class Justification(BaseModel):
     """Why; it goes into the history and the ledger."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
 
     reason: Annotated[str, Field(max_length=500)] = ""
 

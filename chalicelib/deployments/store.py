@@ -21,7 +21,7 @@ class DeploymentRow:
 class Owner(BaseModel):
     """Whose endpoint a name is."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
 
     model: str
     version: str

@@ -10,9 +10,6 @@ from chalicelib.deployments import manager, service
 from chalicelib.kit.clock import Deadline
 from chalicelib.kit.settings import settings
 from chalicelib.kit.triggers import trigger
-from chalicelib.registry import registration
-from chalicelib.registry.registration import Outcome
-from chalicelib.registry.uploads import UploadEvent
 
 bp = Blueprint(__name__)
 
@@ -31,7 +28,7 @@ _ENDPOINT_CHANGED = {
 class EndpointStateChange(BaseModel):
     """The part of the event that is used: what is true is asked of SageMaker itself."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     endpoint_name: str = Field(alias="EndpointName")
 
@@ -40,6 +37,11 @@ class EndpointStateChange(BaseModel):
 @trigger
 def on_upload(event: CloudWatchEvent) -> dict[str, Any]:
     """Register what was uploaded, and ask for an endpoint when it is a new version."""
+    # Here, because the HTTP function imports this module as well and never inspects an archive.
+    from chalicelib.registry import registration  # noqa: PLC0415
+    from chalicelib.registry.registration import Outcome  # noqa: PLC0415
+    from chalicelib.registry.uploads import UploadEvent  # noqa: PLC0415
+
     upload = UploadEvent.model_validate(event.detail)
     tenant = settings().tenant_id
     registered = registration.register(

@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 class PageQuery(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
 
     limit: Annotated[int, Field(ge=1, le=200)] = 50
     cursor: Annotated[str, Field(max_length=400)] | None = None
@@ -18,7 +18,7 @@ class PageQuery(BaseModel):
 class Page(BaseModel, Generic[T]):
     """Part of a list; `cursor` asks for the next part and is null on the last one."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     items: list[T]
     cursor: str | None = None

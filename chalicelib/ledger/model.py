@@ -18,7 +18,7 @@ GENESIS = "0" * 64
 class Note(BaseModel):
     """What happened, before it has a place in the chain."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
 
     actor: str
     action: str
@@ -38,7 +38,7 @@ class Entry(Note):
 
 
 class Verification(BaseModel):
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     subject: Subject
     intact: bool

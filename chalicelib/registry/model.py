@@ -36,7 +36,7 @@ STAGE_BY_ALIAS = {
 
 
 class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
 
 
 class ServerlessHosting(_Value):

@@ -17,7 +17,7 @@ bp = Blueprint(__name__)
 
 
 class HistoryQuery(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
 
     at: AwareDatetime | None = None
     limit: Annotated[int, Field(ge=1, le=200)] = 50

@@ -32,7 +32,7 @@ subject_of = gate.subject_of
 class LiveAt(BaseModel):
     """Which version was champion at a moment, and since when."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     at: datetime
     champion: str | None
@@ -42,7 +42,7 @@ class LiveAt(BaseModel):
 class History(BaseModel):
     """Stage changes, newest first; `live` is set when one moment was asked for."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     items: list[Move]
     cursor: str | None = None

@@ -13,19 +13,19 @@ SETTINGS = "model.json"
 _KEY_FORM = f"models/<model>/<version>/{ARCHIVE} or models/<model>/{SETTINGS}"
 
 
-class Bucket(BaseModel):
+class Bucket(BaseModel, defer_build=True):
     name: str
 
 
-class Object(BaseModel):
+class Object(BaseModel, defer_build=True):
     key: str
     version_id: str | None = Field(default=None, alias="version-id")
 
 
-class UploadEvent(BaseModel):
+class UploadEvent(BaseModel, defer_build=True):
     """The detail of an S3 "Object Created" event; fields that AWS may add are ignored."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     bucket: Bucket
     object: Object

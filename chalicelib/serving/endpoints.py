@@ -31,12 +31,12 @@ class Output:
     content_type: str
 
 
-class _FlawTold(BaseModel):
+class _FlawTold(BaseModel, defer_build=True):
     at: str = ""
     because: str = ""
 
 
-class _ProblemTold(BaseModel):
+class _ProblemTold(BaseModel, defer_build=True):
     """What of a container's problem document is passed on."""
 
     detail: str

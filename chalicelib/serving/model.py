@@ -18,7 +18,7 @@ MAX_ANSWER_BYTES = 4_400_000
 class Prediction(BaseModel):
     """`output` is the model's own answer, as it came."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     request_id: str
     model: ModelName

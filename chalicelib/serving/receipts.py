@@ -21,7 +21,7 @@ _MAX_LETTERS = 1_000
 class Receipt(BaseModel):
     """What a prediction was: who answered, and in an experiment for whom and how likely."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
 
     tenant: str
     model: str

@@ -17,7 +17,7 @@ bp = Blueprint(__name__)
 
 
 class PredictionQuery(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
 
     version: VersionName | None = None
     """Ask this live version instead of the champion."""
