@@ -78,3 +78,12 @@ def test_the_manager_refuses_an_unknown_model_without_the_app(tenant: str):
     answer = _invoke("chalicelib.deployments.triggers.model_version_manager", event)
 
     assert answer["status"] == "error"
+
+
+def test_the_http_function_starts_without_the_inspection_of_archives():
+    code = "import app, sys, json; print(json.dumps(sorted(sys.modules)))"
+
+    loaded = set(json.loads(_run(code)))
+
+    assert "chalicelib.serving.service" in loaded
+    assert not {name for name in loaded if name.startswith("chalicelib.registry.archive")}
