@@ -28,7 +28,7 @@ PURE_ROOMS = frozenset(
     {"model", "semver", "stages", "uploads", "receipts", "routing", "openapi", "page"}
 )
 PURE_FOLDERS = frozenset({"archive"})
-PURE_KIT = frozenset({"errors", "clock"})
+PURE_KIT = frozenset({"errors", "clock", "values"})
 DOORS = frozenset({"routes", "triggers"})
 ONLY_IN: dict[str, frozenset[str]] = {
     "chalicelib.kit.http": frozenset({"routes", "about.openapi", "app"}),

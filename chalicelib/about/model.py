@@ -3,20 +3,16 @@ Nothing here calls anything."""
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from chalicelib.kit.values import Value
 
 
-class Dependency(BaseModel):
-    model_config = ConfigDict(frozen=True, defer_build=True)
-
+class Dependency(Value):
     name: str
     status: Literal["up", "down"]
     latency_ms: float
 
 
-class Health(BaseModel):
-    model_config = ConfigDict(frozen=True, defer_build=True)
-
+class Health(Value):
     status: Literal["healthy", "unhealthy"]
     stage: str
     dependencies: list[Dependency]

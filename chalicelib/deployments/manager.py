@@ -3,11 +3,12 @@ One action per event; the use cases are those of HTTP."""
 
 from typing import Annotated, Any, Literal, assert_never
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, JsonValue, TypeAdapter, ValidationError
 
 from chalicelib.deployments import service
 from chalicelib.kit.clock import Deadline
 from chalicelib.kit.errors import Failure
+from chalicelib.kit.values import Value
 from chalicelib.registry import service as registry
 from chalicelib.registry.model import ModelName, Stage, stage_named
 from chalicelib.registry.semver import VersionName
@@ -15,9 +16,7 @@ from chalicelib.registry.semver import VersionName
 _ACTOR = "model-version-manager"
 
 
-class _Action(BaseModel):
-    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
-
+class _Action(Value):
     model_name: ModelName
     reason: Annotated[str, Field(max_length=500)] = ""
 

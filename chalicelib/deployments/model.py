@@ -6,9 +6,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from chalicelib.kit.errors import Busy, NotFound
+from chalicelib.kit.values import Value
 from chalicelib.registry.model import Hosting, ModelName, Reason
 from chalicelib.registry.semver import VersionName
 
@@ -27,11 +28,7 @@ class State(StrEnum):
     RETIRED = "retired"
 
 
-class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
-
-
-class Spec(_Value):
+class Spec(Value):
     """Everything that decides what an endpoint does; other settings need another endpoint."""
 
     image: str
@@ -40,21 +37,21 @@ class Spec(_Value):
     hosting: Hosting
 
 
-class Waste(_Value):
+class Waste(Value):
     """Names that serve nothing any more; deleted once functions have forgotten them."""
 
     name: str
     not_before: datetime
 
 
-class Attempt(_Value):
+class Attempt(Value):
     """An endpoint that serves while its replacement is made."""
 
     name: str
     spec: Spec
 
 
-class Lease(_Value):
+class Lease(Value):
     """Who works on the deployment: the holder of `fence`, until `until`."""
 
     fence: int
@@ -62,7 +59,7 @@ class Lease(_Value):
     signals_seen: int
 
 
-class Deployment(_Value):
+class Deployment(Value):
     """One row per version. `attempt` counts endpoints that were asked for."""
 
     model: ModelName

@@ -4,11 +4,12 @@ Long work answers 202 at once; the record tells how it goes on."""
 from typing import Annotated
 
 from chalice.app import Blueprint
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from chalicelib.deployments import service
 from chalicelib.deployments.model import Deployment
 from chalicelib.kit.http import Answer, Call, Role, endpoint
+from chalicelib.kit.values import Value
 from chalicelib.registry.model import ModelName, Version
 from chalicelib.registry.semver import VersionName
 
@@ -17,10 +18,8 @@ bp = Blueprint(__name__)
 _VERSION = "/api/models/{model}/versions/{version}"
 
 
-class Justification(BaseModel):
+class Justification(Value):
     """Why; it goes into the history and the ledger."""
-
-    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
 
     reason: Annotated[str, Field(max_length=500)] = ""
 

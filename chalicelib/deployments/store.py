@@ -4,12 +4,11 @@ No rule about states lives here."""
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pydantic import BaseModel, ConfigDict
-
 from chalicelib.deployments.model import Deployment
 from chalicelib.kit import tables
 from chalicelib.kit.settings import settings
 from chalicelib.kit.tables import Key, Row, Write
+from chalicelib.kit.values import Value
 
 
 @dataclass(frozen=True)
@@ -18,10 +17,8 @@ class DeploymentRow:
     deployment: Deployment
 
 
-class Owner(BaseModel):
+class Owner(Value):
     """Whose endpoint a name is."""
-
-    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
 
     model: str
     version: str

@@ -4,12 +4,13 @@ Lambda function `model-version-manager`. Each takes the same event twice, late o
 from typing import Any
 
 from chalice.app import Blueprint, CloudWatchEvent, Rate
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from chalicelib.deployments import manager, service
 from chalicelib.kit.clock import Deadline
 from chalicelib.kit.settings import settings
 from chalicelib.kit.triggers import trigger
+from chalicelib.kit.values import Told
 
 bp = Blueprint(__name__)
 
@@ -25,10 +26,8 @@ _ENDPOINT_CHANGED = {
 }
 
 
-class EndpointStateChange(BaseModel):
+class EndpointStateChange(Told):
     """The part of the event that is used: what is true is asked of SageMaker itself."""
-
-    model_config = ConfigDict(frozen=True, defer_build=True)
 
     endpoint_name: str = Field(alias="EndpointName")
 

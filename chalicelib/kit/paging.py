@@ -3,22 +3,20 @@ Knows neither HTTP nor tables."""
 
 from typing import Annotated, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from chalicelib.kit.values import Value
 
 T = TypeVar("T")
 
 
-class PageQuery(BaseModel):
-    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
-
+class PageQuery(Value):
     limit: Annotated[int, Field(ge=1, le=200)] = 50
     cursor: Annotated[str, Field(max_length=400)] | None = None
 
 
-class Page(BaseModel, Generic[T]):
+class Page(Value, Generic[T]):
     """Part of a list; `cursor` asks for the next part and is null on the last one."""
-
-    model_config = ConfigDict(frozen=True, defer_build=True)
 
     items: list[T]
     cursor: str | None = None

@@ -5,12 +5,12 @@ import os
 from functools import cache
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from chalicelib.kit.values import Value
 
 
-class Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
-
+class Settings(Value):
     stage: Literal["local", "dev", "staging", "prod"]
     """Which deployment this is."""
     tenant_id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")] = "dev"

@@ -6,7 +6,9 @@ import json
 from collections.abc import Iterable
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import Field, JsonValue
+
+from chalicelib.kit.values import Value
 
 Facts = dict[str, JsonValue]
 Subject = Annotated[str, Field(pattern=r"^[a-z]+/[a-zA-Z0-9._-]{1,80}$")]
@@ -15,10 +17,8 @@ Subject = Annotated[str, Field(pattern=r"^[a-z]+/[a-zA-Z0-9._-]{1,80}$")]
 GENESIS = "0" * 64
 
 
-class Note(BaseModel):
+class Note(Value):
     """What happened, before it has a place in the chain."""
-
-    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
 
     actor: str
     action: str
@@ -37,9 +37,7 @@ class Entry(Note):
     hash: str
 
 
-class Verification(BaseModel):
-    model_config = ConfigDict(frozen=True, defer_build=True)
-
+class Verification(Value):
     subject: Subject
     intact: bool
     entries: int

@@ -6,9 +6,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from chalicelib.kit.errors import Conflict, Invalid, NotFound
+from chalicelib.kit.values import Value
 from chalicelib.registry.semver import VersionName
 
 ModelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
@@ -35,11 +36,7 @@ STAGE_BY_ALIAS = {
 """Stage names that other registries use, in lower case."""
 
 
-class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
-
-
-class ServerlessHosting(_Value):
+class ServerlessHosting(Value):
     """SageMaker serverless inference: nothing runs, and nothing is paid, without requests."""
 
     kind: Literal["serverless"] = "serverless"
@@ -47,7 +44,7 @@ class ServerlessHosting(_Value):
     max_concurrency: Annotated[int, Field(ge=1, le=200)] = 10
 
 
-class Autoscaling(_Value):
+class Autoscaling(Value):
     min_instances: Annotated[int, Field(ge=1, le=100)] = 1
     max_instances: Annotated[int, Field(ge=1, le=100)]
     invocations_per_instance_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 1_000
@@ -59,7 +56,7 @@ class Autoscaling(_Value):
         return self
 
 
-class RealtimeHosting(_Value):
+class RealtimeHosting(Value):
     """Instances that always run; can scale, and can capture requests and answers to S3."""
 
     kind: Literal["realtime"]
@@ -72,7 +69,7 @@ class RealtimeHosting(_Value):
 Hosting = Annotated[ServerlessHosting | RealtimeHosting, Field(discriminator="kind")]
 
 
-class ModelSettings(_Value):
+class ModelSettings(Value):
     """What an owner decides about a model; every field has a default that suits a first model."""
 
     kind: Literal["sagemaker"] = "sagemaker"
@@ -103,7 +100,7 @@ class ModelSettings(_Value):
         return frozenset([*self.required_files, *default])
 
 
-class Live(_Value):
+class Live(Value):
     """A version that answers requests, and where."""
 
     version: VersionName
@@ -111,7 +108,7 @@ class Live(_Value):
     hosting: Literal["serverless", "realtime"]
 
 
-class Model(_Value):
+class Model(Value):
     """A named task. `number` counts the stage changes of all its versions."""
 
     name: ModelName
@@ -126,14 +123,14 @@ class Model(_Value):
     """S3 version of the `model.json` that was applied last."""
 
 
-class Reason(_Value):
+class Reason(Value):
     """Why something was refused or failed: a stable code and one sentence."""
 
     code: str
     detail: Annotated[str, Field(max_length=1_000)]
 
 
-class Archive(_Value):
+class Archive(Value):
     """Accepted bytes, at `artifacts/<sha256>/model.tar.gz`."""
 
     sha256: str
@@ -143,7 +140,7 @@ class Archive(_Value):
     has_sample: bool
 
 
-class Version(_Value):
+class Version(Value):
     model: ModelName
     version: VersionName
     stage: Stage
@@ -160,7 +157,7 @@ class Version(_Value):
     updated_at: datetime
 
 
-class Move(_Value):
+class Move(Value):
     """One stage change of one version: a row of the stage history."""
 
     number: int

@@ -4,10 +4,11 @@ What moves endpoints (deploy, promote, roll back, retire) is in deployments."""
 from typing import Annotated
 
 from chalice.app import Blueprint
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, Field
 
 from chalicelib.kit.http import Answer, Call, Role, endpoint
 from chalicelib.kit.paging import Page, PageQuery
+from chalicelib.kit.values import Value
 from chalicelib.registry import service
 from chalicelib.registry.model import Model, ModelName, ModelSettings, Version
 from chalicelib.registry.semver import VersionName
@@ -16,9 +17,7 @@ from chalicelib.registry.service import History
 bp = Blueprint(__name__)
 
 
-class HistoryQuery(BaseModel):
-    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
-
+class HistoryQuery(Value):
     at: AwareDatetime | None = None
     limit: Annotated[int, Field(ge=1, le=200)] = 50
     cursor: Annotated[str, Field(pattern=r"^[0-9TZ:.#-]{1,60}$")] | None = None

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from chalicelib.kit import tables
 from chalicelib.kit.paging import Page
+from chalicelib.kit.values import Value
 from chalicelib.ledger import service as ledger
 from chalicelib.ledger.model import Facts, Note
 from chalicelib.registry import artifacts, gate, stages, store
@@ -29,20 +30,16 @@ from chalicelib.registry.model import (
 subject_of = gate.subject_of
 
 
-class LiveAt(BaseModel):
+class LiveAt(Value):
     """Which version was champion at a moment, and since when."""
-
-    model_config = ConfigDict(frozen=True, defer_build=True)
 
     at: datetime
     champion: str | None
     since: datetime | None
 
 
-class History(BaseModel):
+class History(Value):
     """Stage changes, newest first; `live` is set when one moment was asked for."""
-
-    model_config = ConfigDict(frozen=True, defer_build=True)
 
     items: list[Move]
     cursor: str | None = None

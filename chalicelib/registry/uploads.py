@@ -3,8 +3,9 @@ Pure text; the objects themselves are in `artifacts`."""
 
 from dataclasses import dataclass
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
+from chalicelib.kit.values import Told
 from chalicelib.registry.model import ModelName
 from chalicelib.registry.semver import VersionName
 
@@ -13,19 +14,17 @@ SETTINGS = "model.json"
 _KEY_FORM = f"models/<model>/<version>/{ARCHIVE} or models/<model>/{SETTINGS}"
 
 
-class Bucket(BaseModel, defer_build=True):
+class Bucket(Told):
     name: str
 
 
-class Object(BaseModel, defer_build=True):
+class Object(Told):
     key: str
     version_id: str | None = Field(default=None, alias="version-id")
 
 
-class UploadEvent(BaseModel, defer_build=True):
-    """The detail of an S3 "Object Created" event; fields that AWS may add are ignored."""
-
-    model_config = ConfigDict(frozen=True, defer_build=True)
+class UploadEvent(Told):
+    """The detail of an S3 "Object Created" event."""
 
     bucket: Bucket
     object: Object

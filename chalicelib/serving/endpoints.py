@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from botocore.exceptions import ClientError, ReadTimeoutError
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from chalicelib.kit import aws
 from chalicelib.kit.errors import Flaw, Upstream
 from chalicelib.kit.telemetry import logger
+from chalicelib.kit.values import Told
 from chalicelib.registry.model import Live
 from chalicelib.serving.model import (
     EndpointBusy,
@@ -31,12 +32,12 @@ class Output:
     content_type: str
 
 
-class _FlawTold(BaseModel, defer_build=True):
+class _FlawTold(Told):
     at: str = ""
     because: str = ""
 
 
-class _ProblemTold(BaseModel, defer_build=True):
+class _ProblemTold(Told):
     """What of a container's problem document is passed on."""
 
     detail: str

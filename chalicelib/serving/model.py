@@ -1,9 +1,10 @@
 """A prediction as the caller sees it, and the ways in which one can fail.
 Nothing here calls anything."""
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import JsonValue
 
 from chalicelib.kit.errors import Busy, Conflict, Invalid, TooLarge, Upstream, UpstreamTimeout
+from chalicelib.kit.values import Value
 from chalicelib.registry.model import ModelName
 from chalicelib.registry.semver import VersionName
 
@@ -15,10 +16,8 @@ MAX_ANSWER_BYTES = 4_400_000
 """Lambda answers at most 6 MB, and binary bodies travel in base64."""
 
 
-class Prediction(BaseModel):
+class Prediction(Value):
     """`output` is the model's own answer, as it came."""
-
-    model_config = ConfigDict(frozen=True, defer_build=True)
 
     request_id: str
     model: ModelName

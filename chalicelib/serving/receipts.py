@@ -9,19 +9,18 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from chalicelib.kit.errors import Invalid
+from chalicelib.kit.values import Value
 
 _FORMAT = "r1"
 _MAC_BYTES = 16
 _MAX_LETTERS = 1_000
 
 
-class Receipt(BaseModel):
+class Receipt(Value):
     """What a prediction was: who answered, and in an experiment for whom and how likely."""
-
-    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
 
     tenant: str
     model: str

@@ -4,9 +4,10 @@ Which version answers is decided in the service."""
 from typing import Annotated
 
 from chalice.app import Blueprint
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from chalicelib.kit.http import Call, Raw, Role, endpoint
+from chalicelib.kit.values import Value
 from chalicelib.registry.model import ModelName
 from chalicelib.registry.semver import VersionName
 from chalicelib.serving import service
@@ -16,9 +17,7 @@ from chalicelib.serving.receipts import Receipt
 bp = Blueprint(__name__)
 
 
-class PredictionQuery(BaseModel):
-    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
-
+class PredictionQuery(Value):
     version: VersionName | None = None
     """Ask this live version instead of the champion."""
 
