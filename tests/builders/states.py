@@ -53,20 +53,30 @@ def end_state(world: Any) -> EndState:
 
 def settle(worlds: list[Any]) -> None:
     """Let the reconciler bring the deployments of one tenant to their ends, telling nobody else."""
-    ends = {State.LIVE, State.FAILED, State.RETIRED}
+    tenant = worlds[0].tenant
 
     def is_settled() -> bool:
+        leased = (one.lease for one in _restless(tenant))
+        if _is_changing() or any(lease and lease.until > utc_now() for lease in leased):
+            return False  # a look at all deployments would cost much and see nothing
         triggers.reconcile(events.scheduled(), None)
-        found = list(deployments.deployments(worlds[0].tenant))
-        now = utc_now()
-        at_rest = all(
-            one.state in ends and not any(waste.not_before <= now for waste in one.waste)
-            for one in found
-        )
-        deleting = aws.sagemaker().list_endpoints(StatusEquals="Deleting")["Endpoints"]
-        return at_rest and not deleting
+        return not _restless(tenant) and not _is_changing()
 
     worlds[0].wait_until(is_settled)
+
+
+def _restless(tenant: str) -> list[Deployment]:
+    ends, now = {State.LIVE, State.FAILED, State.RETIRED}, utc_now()
+    return [
+        one
+        for one in deployments.deployments(tenant)
+        if one.state not in ends or any(waste.not_before <= now for waste in one.waste)
+    ]
+
+
+def _is_changing() -> bool:
+    listed = aws.sagemaker().list_endpoints
+    return any(listed(StatusEquals=status)["Endpoints"] for status in ("Creating", "Deleting"))
 
 
 def turn_back(world: Any, version: str, *, hours: float = 24.0) -> None:

@@ -24,7 +24,7 @@ def sagemaker(cloud: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     flags = ["--aws-endpoint", cloud.aws_endpoint_url, "--containers", str(CONTAINERS)]
     for name in ("echo", "broken", "mute"):
         flags += ["--python", f"{name}={sys.executable}"]
-    limits = ["--realtime-start-timeout-s", "1", "--serverless-start-timeout-s", "20"]
+    limits = ["--realtime-start-timeout-s", "4", "--serverless-start-timeout-s", "20"]
     state = tmp_path_factory.mktemp("sagemaker")
     with start(state, flags=[*flags, *limits, "--stop-grace-s", "0.1"]) as server:
         server.control.set_delays(creating=0, updating=0, deleting=0)

@@ -139,6 +139,16 @@ SCENARIOS = {
         endpoint_event("1.0.0"),
         least_calls=3,
     ),
+    "replacement failed": Scenario(
+        (
+            apply_settings(),
+            upload("1.0.0"),
+            apply_settings("broken"),
+            now(call(service.deploy, "1.0.0", **DEADLINE)),
+        ),
+        endpoint_event("1.0.0"),
+        least_calls=5,
+    ),
     "lost": Scenario(
         (apply_settings(), upload("1.0.0"), take_away("1.0.0")),
         lost_event("1.0.0"),

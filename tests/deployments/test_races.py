@@ -10,6 +10,7 @@ from chalicelib.deployments import leases, service, store, triggers
 from chalicelib.deployments.model import LeaseLost, State
 from chalicelib.kit import aws, tables
 from chalicelib.kit.clock import Deadline
+from chalicelib.registry import registration
 from chalicelib.registry import service as registry
 from chalicelib.registry.model import Stage, VersionNotLive
 from tests.builders import events
@@ -200,7 +201,7 @@ def test_what_is_asked_while_a_deployer_works_is_done_by_that_deployer(one_live)
 def test_a_version_whose_process_died_before_it_asked_is_deployed_by_the_reconciler(world):
     event = world.put_archive("1.0.0", ARCHIVE)
     triggers.on_upload(world.put_settings(image="sommelier-echo:1"), None)
-    triggers.registration.register(
+    registration.register(
         world.tenant,
         event["detail"]["object"]["key"],
         object_version=event["detail"]["object"]["version-id"],
