@@ -3,6 +3,7 @@
 PYTHON ?= python3.11
 PY := .venv/bin/python
 STAGE ?= dev
+WORKERS ?= 2
 SAMPLES := .local/samples
 
 .PHONY: help setup demo run test check format package bench reset clean
@@ -20,7 +21,7 @@ run: setup ## Keep the offline cloud and the API at http://localhost:8000 runnin
 	@$(PY) -m localcloud up
 
 test: setup ## Run all tests
-	$(PY) -m pytest
+	$(PY) -m pytest -n $(WORKERS) --dist loadfile
 
 check: .venv/installed ## Format, lint, types, architecture and docs
 	$(PY) -m ruff format --check .
