@@ -49,13 +49,7 @@ def wanted(
     """The deployment that asks for a new endpoint by this spec."""
     now = utc_now()
     attempt = known.attempt + 1 if known else 1
-    new_name = model.endpoint_name(
-        prefix=settings().resource_prefix,
-        tenant=tenant,
-        model=name,
-        version=version,
-        attempt=attempt,
-    )
+    new_name = _name(tenant, name, version, attempt)
     if known is not None:
         return model.next_attempt(known, name=new_name, spec=spec, now=now, is_recovery=False)
     return Deployment(
@@ -67,6 +61,16 @@ def wanted(
         spec=spec,
         requested_at=now,
         updated_at=now,
+    )
+
+
+def _name(tenant: str, name: str, version: str, attempt: int) -> str:
+    return model.endpoint_name(
+        prefix=settings().resource_prefix,
+        tenant=tenant,
+        model=name,
+        version=version,
+        attempt=attempt,
     )
 
 
@@ -147,24 +151,22 @@ def _check_live(tenant: str, current: Deployment) -> bool:
     if trouble is None:
         return False
     logger.error("endpoint_lost", endpoint=current.name, model=current.model, reason=trouble.code)
-    if not model.may_recover(current):
-        return _fail(tenant, current, trouble)
-    name = model.endpoint_name(
-        prefix=settings().resource_prefix,
-        tenant=tenant,
-        model=current.model,
-        version=current.version,
-        attempt=current.attempt + 1,
-    )
     still_serves = trouble.code == _ROLLED_BACK
+    if model.may_recover(current):
+        return _recover(tenant, current, trouble, still_serves=still_serves)
+    if still_serves:
+        return _tell_once(tenant, current, trouble)
+    return _fail(tenant, current, trouble)
+
+
+def _recover(tenant: str, current: Deployment, trouble: Reason, *, still_serves: bool) -> bool:
+    """Ask for a new endpoint; what still answers stays until that one is live."""
 
     def replaced(found: Deployment) -> Deployment:
-        again = model.next_attempt(
-            found, name=name, spec=found.spec, now=utc_now(), is_recovery=True
-        )
-        waste = found.waste
-        if not still_serves:
-            waste = model.wasted(found, found.name, not_before=utc_now())
+        now = utc_now()
+        name = _name(tenant, found.model, found.version, found.attempt + 1)
+        again = model.next_attempt(found, name=name, spec=found.spec, now=now, is_recovery=True)
+        waste = found.waste if still_serves else model.wasted(found, found.name, not_before=now)
         return again.model_copy(update={"waste": waste})
 
     registry.report_trouble(
@@ -177,6 +179,21 @@ def _check_live(tenant: str, current: Deployment) -> bool:
         also=leases.with_row(tenant, current, replaced),
     )
     return True
+
+
+def _tell_once(tenant: str, current: Deployment, trouble: Reason) -> bool:
+    """What still answers is not taken away; the version's record says what is wrong with it."""
+    if registry.get_version(tenant, current.model, current.version).reason != trouble:
+        registry.report_trouble(
+            tenant,
+            current.model,
+            current.version,
+            trouble,
+            is_lost=False,
+            actor=_ACTOR,
+            also=leases.with_row(tenant, current, lambda found: found),
+        )
+    return False
 
 
 def _trouble(current: Deployment, endpoint: Endpoint | None) -> Reason | None:

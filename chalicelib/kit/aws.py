@@ -113,3 +113,8 @@ def is_transient(error: ClientError) -> bool:
     """True when the same call may succeed later: throttled or 5xx."""
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     return error_code(error) in THROTTLED_CODES or status >= 500 or status == 429
+
+
+def may_pass(error: Exception) -> bool:
+    """True for what a service did not answer, or answered with an error of the moment."""
+    return isinstance(error, NO_ANSWER) or (isinstance(error, ClientError) and is_transient(error))

@@ -10,6 +10,7 @@ No HTTP status, AWS call or message catalogue lives here: kit.http maps kinds to
     |   `-- UnsupportedMedia  a content type that is not taken
     |-- Forbidden             the caller may not
     |-- Busy                  right now is not possible, later is
+    |   `-- DependencyUnavailable
     `-- Upstream              something we depend on failed
         `-- UpstreamTimeout   something we depend on did not answer in time
 """
@@ -77,6 +78,12 @@ class Busy(Failure):
     def __init__(self, detail: str, *, retry_after_s: int = 1) -> None:
         super().__init__(detail)
         self.retry_after_s = retry_after_s
+
+
+class DependencyUnavailable(Busy):
+    """An AWS service did not answer; asking again is safe, a change is made at most once."""
+
+    code = "dependency-unavailable"
 
 
 class Upstream(Failure):

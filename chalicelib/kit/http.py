@@ -14,8 +14,15 @@ from chalice.app import Blueprint, CaseInsensitiveMapping, Request, Response
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from chalicelib.kit import media, strictjson
-from chalicelib.kit.errors import Flaw, Forbidden, Invalid, Malformed, UnsupportedMedia
+from chalicelib.kit import aws, media, strictjson
+from chalicelib.kit.errors import (
+    DependencyUnavailable,
+    Flaw,
+    Forbidden,
+    Invalid,
+    Malformed,
+    UnsupportedMedia,
+)
 from chalicelib.kit.problems import problem_of_failure, problem_of_status
 from chalicelib.kit.settings import settings
 from chalicelib.kit.telemetry import logger
@@ -264,11 +271,16 @@ def _request_id(request: Request | None) -> str:
 
 def _instance(request: Request | None) -> str | None:
     """The path that was asked for; `Request.path` is the route's pattern."""
-    return request.context.get("path") or request.path if request is not None else None
+    return request.to_original_event().get("path") if request is not None else None
 
 
 def _problem_response(error: Exception, request: Request, request_id: str) -> Response:
-    problem = problem_of_failure(error, instance=_instance(request), request_id=request_id)
+    told = (
+        DependencyUnavailable("an AWS service did not answer; asking again is safe")
+        if aws.may_pass(error)
+        else error
+    )
+    problem = problem_of_failure(told, instance=_instance(request), request_id=request_id)
     if problem.status >= 500:
         logger.error(
             "request_failed", trace=True, request_id=request_id, error=type(error).__name__

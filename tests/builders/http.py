@@ -95,7 +95,7 @@ def rest_event(
         "requestContext": {
             "resourcePath": resource,
             "httpMethod": method,
-            "path": f"/api{path}",
+            "path": f"/v1{path}",
             "requestId": "9f1c2b1e",
             "identity": {"sourceIp": "192.0.2.1"},
         },

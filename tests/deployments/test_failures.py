@@ -152,6 +152,31 @@ def test_a_live_endpoint_moved_to_another_configuration_is_replaced(one_live):
     assert end_state(one_live).deployments["1.0.0"] == (State.LIVE, 2, 1, None, 0)
 
 
+def test_an_endpoint_moved_again_and_again_keeps_answering_and_is_told_once(one_live):
+    one_live.upload("1.1.0", ARCHIVE)
+    settle([one_live])
+    other = one_live.deployment("1.1.0").name
+    for attempt in range(1, 5):
+        one_live.wait_until(lambda: one_live.deployment("1.0.0").state is State.LIVE)
+        moved = one_live.deployment("1.0.0").name
+        aws.sagemaker().update_endpoint(EndpointName=moved, EndpointConfigName=other)
+        one_live.wait_until(lambda n=attempt: is_told(one_live, n))
+        settle([one_live])
+    entries = ledger_actions(one_live).count("endpoint.lost")
+    triggers.reconcile(events.scheduled(), None)
+
+    found = one_live.deployment("1.0.0")
+
+    assert (found.state, found.attempt, found.name) == (State.LIVE, 4, moved)
+    assert version_of(one_live, "1.0.0").reason.code == "endpoint-rolled-back"
+    assert ledger_actions(one_live).count("endpoint.lost") == entries == 4
+
+
+def is_told(world: Any, times: int) -> bool:
+    triggers.reconcile(events.scheduled(), None)
+    return ledger_actions(world).count("endpoint.lost") == times
+
+
 def test_a_deleted_endpoint_is_made_again_and_the_record_says_so(one_live):
     take_away(one_live, "1.0.0")
 

@@ -81,7 +81,8 @@ def ask(
 ) -> Reply:
     event = rest_event(method, "/docs", content, headers=headers, query=query)
     event["pathParameters"] = {"name": name}
-    event["requestContext"] |= {"resourcePath": "/things/{name}", "path": f"/things/{name}"}
+    event["path"] = f"/things/{name}"
+    event["requestContext"] |= {"resourcePath": "/things/{name}", "path": f"/v1/things/{name}"}
     answer = api({**event, **changes}, Context())
     assert answer["isBase64Encoded"] is True
     return Reply(answer["statusCode"], answer["headers"], base64.b64decode(answer["body"]))

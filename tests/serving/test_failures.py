@@ -7,6 +7,7 @@ import pytest
 
 from chalicelib.kit import aws
 from chalicelib.kit.settings import settings
+from tests.builders.http import send
 from tests.builders.runtime import Told
 from tests.serving.conftest import Stage
 
@@ -207,3 +208,11 @@ def test_a_slow_endpoint_times_out(stage: Stage, monkeypatch):
     answered.set()
 
     assert (reply.status, reply.code) == (504, "model-timeout")
+
+
+@pytest.mark.usefixtures("app_environment")
+def test_a_table_that_does_not_answer_is_a_503_to_try_again():
+    reply = send("GET", "/api/models/eta")
+
+    assert (reply.status, reply.code) == (503, "dependency-unavailable")
+    assert reply.headers["Retry-After"] == "1"
