@@ -19,6 +19,8 @@ HOSTILE = {
     "infinite by exponent": b"[1e999]",
     "minus infinite by exponent": b"[-1E+400]",
     "infinite by digits": b"1" * 400 + b".0",
+    "infinite by digits and exponent": b"1" * 250 + b"e99",
+    "infinite by a padded exponent": b"1e+000309",
     "depth 1,000": b"[" * 1000 + b"]" * 1000,
     "depth 100,000": b'{"a":' * 100_000,
     "duplicate members": b'{"a": 1, "a": 2}',
