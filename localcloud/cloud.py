@@ -23,7 +23,7 @@ from localcloud.templates import app_environment
 
 MINISTACK_START_S = 30.0
 SAGEMAKER_START_S = 60.0
-GATEWAY_START_S = 10.0
+GATEWAY_START_S = 30.0
 
 _OURS = {
     "sagemaker": "SAGEMAKER",

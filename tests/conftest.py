@@ -118,7 +118,7 @@ class World:
         found = [self.deployment(version) for version in versions]
         return all(one.state in ends and not one.waste for one in found)
 
-    def wait_until(self, condition: Callable[[], bool], *, seconds: float = 20) -> None:
+    def wait_until(self, condition: Callable[[], bool], *, seconds: float = 60) -> None:
         ends_at = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < ends_at, "it did not come true in time"
