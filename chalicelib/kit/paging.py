@@ -16,7 +16,11 @@ class PageQuery(Value):
 
 
 class Page(Value, Generic[T]):
-    """Part of a list; `cursor` asks for the next part and is null on the last one."""
+    """Part of a list; `cursor` asks for the next part and is null on the last one.
+
+    Annotations name `"Page[X]"` in quotes: to evaluate it makes a class, and takes milliseconds of
+    every cold start.
+    """
 
     items: list[T]
     cursor: str | None = None

@@ -24,7 +24,7 @@ class SubjectQuery(PageQuery):
 
 
 @endpoint(bp, "GET /api/ledger", role=Role.VIEWER, summary="Audit entries of a subject")
-def list_ledger_entries(call: Call, query: EntriesQuery) -> Page[Entry]:
+def list_ledger_entries(call: Call, query: EntriesQuery) -> "Page[Entry]":
     return service.entries(call.tenant, query.subject, limit=query.limit, cursor=query.cursor)
 
 

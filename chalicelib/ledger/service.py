@@ -28,7 +28,7 @@ def writes(tenant: str, subject: str, notes: Sequence[Note]) -> list[Write]:
     return [store.create(tenant, entry) for entry in entries]
 
 
-def entries(tenant: str, subject: str, *, limit: int, cursor: str | None) -> Page[Entry]:
+def entries(tenant: str, subject: str, *, limit: int, cursor: str | None) -> "Page[Entry]":
     """Newest first."""
     before_seq = int(cursor) if cursor else None
     found = store.newest(tenant, subject, before_seq=before_seq, page_size=limit)

@@ -32,7 +32,7 @@ class VersionsQuery(PageQuery):
 
 
 @endpoint(bp, "GET /api/models", role=Role.VIEWER, summary="Models by name")
-def list_models(call: Call, query: ModelsQuery) -> Page[Model]:
+def list_models(call: Call, query: ModelsQuery) -> "Page[Model]":
     return service.list_models(call.tenant, limit=query.limit, cursor=query.cursor)
 
 
@@ -60,7 +60,7 @@ def put_model(call: Call, model: ModelName, body: ModelSettings) -> Answer[Model
     role=Role.VIEWER,
     summary="Versions, highest precedence first",
 )
-def list_versions(call: Call, model: ModelName, query: VersionsQuery) -> Page[Version]:
+def list_versions(call: Call, model: ModelName, query: VersionsQuery) -> "Page[Version]":
     return service.list_versions(call.tenant, model, limit=query.limit, cursor=query.cursor)
 
 

@@ -58,7 +58,7 @@ def get_model(tenant: str, name: str) -> Model:
     return gate.read_model(tenant, name).model
 
 
-def list_models(tenant: str, *, limit: int, cursor: str | None) -> Page[Model]:
+def list_models(tenant: str, *, limit: int, cursor: str | None) -> "Page[Model]":
     found = list(itertools.islice(store.models(tenant, after=cursor), limit + 1))
     return Page(items=found[:limit], cursor=found[limit - 1].name if len(found) > limit else None)
 
@@ -119,7 +119,7 @@ def live(tenant: str, name: str, version: str | None) -> Live | None:
     return found.live if found.stage in (Stage.CANDIDATE, Stage.CHAMPION) else None
 
 
-def list_versions(tenant: str, name: str, *, limit: int, cursor: str | None) -> Page[Version]:
+def list_versions(tenant: str, name: str, *, limit: int, cursor: str | None) -> "Page[Version]":
     """Highest precedence first."""
     gate.read_model(tenant, name)
     found = list(itertools.islice(store.versions(tenant, name, below=cursor), limit + 1))
