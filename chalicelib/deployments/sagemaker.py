@@ -2,9 +2,8 @@
 Every call can be repeated: what exists already, or is gone already, is a success."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
@@ -49,8 +48,7 @@ _STATUS_BY_ENDPOINT_STATUS = {
 }
 
 
-@dataclass(frozen=True)
-class Endpoint:
+class Endpoint(NamedTuple):
     status: Status
     config: str
     failure: str

@@ -2,7 +2,7 @@
 No rule about states lives here."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from chalicelib.deployments.model import Deployment
 from chalicelib.kit import tables
@@ -11,8 +11,7 @@ from chalicelib.kit.tables import Key, Row, Write
 from chalicelib.kit.values import Value
 
 
-@dataclass(frozen=True)
-class DeploymentRow:
+class DeploymentRow(NamedTuple):
     row: Row
     deployment: Deployment
 

@@ -15,12 +15,10 @@ No HTTP status, AWS call or message catalogue lives here: kit.http maps kinds to
         `-- UpstreamTimeout   something we depend on did not answer in time
 """
 
-from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 
-@dataclass(frozen=True)
-class Flaw:
+class Flaw(NamedTuple):
     """One fault of an input: where it is (`body.hosting.memory_mb`) and why it is refused."""
 
     at: str

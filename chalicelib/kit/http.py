@@ -5,9 +5,10 @@ import functools
 import inspect
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Generic, TypeVar, cast, get_args, get_origin, get_type_hints
+from types import MappingProxyType
+from typing import Any, Generic, NamedTuple, TypeVar, cast, get_args, get_origin, get_type_hints
 from urllib.parse import unquote
 
 from chalice.app import Blueprint, CaseInsensitiveMapping, Request, Response
@@ -31,6 +32,7 @@ T = TypeVar("T")
 View = Callable[..., Any]
 
 _ANONYMOUS = "anonymous"
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 OPERATION = "operation"
 """Attribute of a registered view that holds its Operation."""
 
@@ -44,8 +46,7 @@ class Role(IntEnum):
     ADMIN = 4
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(NamedTuple):
     """What a view may know of the request besides its typed arguments."""
 
     tenant: str
@@ -57,23 +58,21 @@ class Call:
     raw: bytes
 
 
-@dataclass(frozen=True)
-class Answer(Generic[T]):
+class Answer(NamedTuple, Generic[T]):
     """A typed body with further headers, or another status than the route's own."""
 
     body: T
     status: int | None = None
-    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    headers: Mapping[str, str] = NO_HEADERS
 
 
-@dataclass(frozen=True)
-class Raw:
+class Raw(NamedTuple):
     """A body that is sent as it is."""
 
     content: bytes
     content_type: str
     status: int = 200
-    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    headers: Mapping[str, str] = NO_HEADERS
 
 
 @dataclass(frozen=True)

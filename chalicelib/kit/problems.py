@@ -3,8 +3,7 @@ The truth about a 5xx stays in the log; its document carries a fixed sentence.""
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from chalicelib.kit import errors
 from chalicelib.kit.errors import Failure, Flaw
@@ -34,8 +33,7 @@ _MOST_FLAWS = 50
 _LONGEST_DETAIL = 1_000
 
 
-@dataclass(frozen=True)
-class Problem:
+class Problem(NamedTuple):
     code: str
     title: str
     status: int
@@ -55,7 +53,7 @@ class Problem:
             "request_id": self.request_id,
         }
         if self.flaws:
-            document["errors"] = [asdict(flaw) for flaw in self.flaws[:_MOST_FLAWS]]
+            document["errors"] = [flaw._asdict() for flaw in self.flaws[:_MOST_FLAWS]]
         return json.dumps(document, ensure_ascii=True).encode()
 
 

@@ -4,8 +4,7 @@ Knows no feature's keys; every write is conditional, so a lost race is an error,
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from botocore.exceptions import ClientError
 
@@ -28,16 +27,14 @@ class Stale(Exception):
     """Another writer changed or created one of the rows since it was read; nothing was written."""
 
 
-@dataclass(frozen=True)
-class Key:
+class Key(NamedTuple):
     """Partition and sort key; the partition starts with the tenant."""
 
     pk: str
     sk: str
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """A stored document (JSON text) and the revision that the next write must name."""
 
     key: Key
@@ -45,8 +42,7 @@ class Row:
     doc: str
 
 
-@dataclass(frozen=True)
-class Write:
+class Write(NamedTuple):
     """One conditional put; built by `create` or `replace`, carried out by `commit`."""
 
     table: str

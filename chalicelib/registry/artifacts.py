@@ -2,8 +2,7 @@
 Decides nothing about what is acceptable."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
@@ -13,8 +12,7 @@ from chalicelib.kit.settings import settings
 _CHUNK_BYTES = 1024 * 1024
 
 
-@dataclass(frozen=True)
-class Upload:
+class Upload(NamedTuple):
     """One version of an uploaded object, open for reading."""
 
     key: str

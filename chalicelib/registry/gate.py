@@ -2,8 +2,8 @@
 Which change is right is decided by the pure rules in `model`; nothing else writes a stage."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from chalicelib.kit import tables
 from chalicelib.kit.clock import utc_now
@@ -21,8 +21,7 @@ from chalicelib.registry.model import (
 )
 
 
-@dataclass(frozen=True)
-class Reads:
+class Reads(NamedTuple):
     """What a decision may look at; each row is written only if it is still as it was read."""
 
     model: Model
@@ -36,14 +35,13 @@ Also = Callable[[Change], Sequence[Write]]
 """Further rows of the caller that must change together with the stage, or not at all."""
 
 
-@dataclass(frozen=True)
-class Why:
+class Why(NamedTuple):
     """Who changes a stage, what the ledger calls it, and the numbers it rests on."""
 
     action: str
     actor: str
     reason: str = ""
-    facts: Facts = field(default_factory=Facts)
+    facts: Facts | None = None
 
 
 def nothing_else(change: Change) -> Sequence[Write]:
@@ -148,7 +146,7 @@ def _note(change: Change, why: Why) -> Note:
             for version, before in zip(change.versions, change.before, strict=True)
         },
         after={version.version: version.stage.value for version in change.versions},
-        facts={**why.facts, **({"reason": why.reason} if why.reason else {})},
+        facts={**(why.facts or {}), **({"reason": why.reason} if why.reason else {})},
     )
 
 

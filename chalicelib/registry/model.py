@@ -1,10 +1,9 @@
 """Models, versions, their stages and settings; the rules that move versions are in `stages`.
 Nothing here reads a clock, a table or the environment."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
@@ -208,8 +207,7 @@ class UnknownStage(Invalid):
     code = "unknown-stage"
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(NamedTuple):
     """Rows after a decision: the model, the versions that changed, and where each came from."""
 
     model: Model

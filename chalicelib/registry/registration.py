@@ -1,8 +1,8 @@
 """Register what is uploaded: inspect an archive and keep its bytes, apply a settings file.
 Each upload may be told twice, late or out of order; what was registered first stays."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from pydantic import ValidationError
 
@@ -42,8 +42,7 @@ class Outcome(StrEnum):
     GONE = "gone"
 
 
-@dataclass(frozen=True)
-class Registration:
+class Registration(NamedTuple):
     """What became of an upload; model and version where its key named them."""
 
     outcome: Outcome
@@ -51,8 +50,7 @@ class Registration:
     version: str | None = None
 
 
-@dataclass(frozen=True)
-class _Inspected:
+class _Inspected(NamedTuple):
     """An upload that was read to its end, or as far as it took to refuse it."""
 
     upload: artifacts.Upload

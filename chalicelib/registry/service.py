@@ -3,8 +3,8 @@ Registration of uploads is in `registration`, the way stages change in `gate`.""
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from pydantic import BaseModel
 
@@ -46,8 +46,7 @@ class History(Value):
     live: LiveAt | None = None
 
 
-@dataclass(frozen=True)
-class Saved:
+class Saved(NamedTuple):
     """A model after its settings were put, and whether it is new."""
 
     model: Model

@@ -2,8 +2,8 @@
 Conditional writes only; no rule about stages lives here."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from chalicelib.kit import tables
 from chalicelib.kit.clock import timestamp
@@ -13,14 +13,12 @@ from chalicelib.registry import semver
 from chalicelib.registry.model import Change, Model, Move, Version
 
 
-@dataclass(frozen=True)
-class ModelRow:
+class ModelRow(NamedTuple):
     row: Row
     model: Model
 
 
-@dataclass(frozen=True)
-class VersionRow:
+class VersionRow(NamedTuple):
     row: Row
     version: Version
 

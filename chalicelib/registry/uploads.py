@@ -1,7 +1,7 @@
 """What an object key under `models/` means, and what an upload event says.
 Pure text; the objects themselves are in `artifacts`."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pydantic import Field, TypeAdapter, ValidationError
 
@@ -30,14 +30,12 @@ class UploadEvent(Told):
     object: Object
 
 
-@dataclass(frozen=True)
-class ArchiveKey:
+class ArchiveKey(NamedTuple):
     model: str
     version: str
 
 
-@dataclass(frozen=True)
-class SettingsKey:
+class SettingsKey(NamedTuple):
     model: str
 
 

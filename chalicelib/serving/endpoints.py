@@ -1,8 +1,7 @@
 """SageMaker's runtime: send one request to one endpoint, and say what went wrong in our words.
 The provider's error texts stay here; only a container's problem document may reach the caller."""
 
-from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from botocore.exceptions import ClientError, ReadTimeoutError
 from pydantic import Field, ValidationError
@@ -26,8 +25,7 @@ _INPUT_STATUSES = range(400, 500)
 _DETAIL_LETTERS = 500
 
 
-@dataclass(frozen=True)
-class Output:
+class Output(NamedTuple):
     content: bytes
     content_type: str
 

@@ -4,8 +4,7 @@ Knows the secret's shape; what the keys sign is in `receipts`."""
 import json
 import re
 import time
-from dataclasses import dataclass
-from typing import cast
+from typing import NamedTuple, cast
 
 from botocore.exceptions import ClientError
 
@@ -22,8 +21,7 @@ class BadKeyRing(ValueError):
     """The secret does not have the shape `{"current": "k1", "k1": "<at least 32 letters>"}`."""
 
 
-@dataclass(frozen=True)
-class _Cached:
+class _Cached(NamedTuple):
     ring: KeyRing
     read_at: float
 

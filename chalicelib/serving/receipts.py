@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pydantic import ValidationError
 
@@ -35,8 +35,7 @@ class Receipt(Value):
     unit_hash: str | None = None
 
 
-@dataclass(frozen=True)
-class KeyRing:
+class KeyRing(NamedTuple):
     """Signing keys by id. New receipts use `current`; receipts of the other ids still verify."""
 
     current: str

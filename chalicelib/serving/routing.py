@@ -4,12 +4,12 @@ Pure bookkeeping; reading the registry is the service's part."""
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from chalicelib.registry.model import Live
 
 
-@dataclass(frozen=True)
-class Question:
+class Question(NamedTuple):
     """A champion is asked for by no version."""
 
     tenant: str
@@ -17,8 +17,7 @@ class Question:
     version: str | None = None
 
 
-@dataclass(frozen=True)
-class _Entry:
+class _Entry(NamedTuple):
     live: Live
     read_at: float
 

@@ -4,8 +4,8 @@ Warm and without an experiment this makes no call but the one to the endpoint.""
 import json
 import secrets
 import time
-from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 from botocore.exceptions import ClientError
 from pydantic_core import from_json
@@ -31,8 +31,7 @@ from chalicelib.serving.receipts import Receipt
 from chalicelib.serving.routing import Question, RoutingTable
 
 
-@dataclass(frozen=True)
-class Answered:
+class Answered(NamedTuple):
     """The bytes for the caller; those of a JSON answer carry receipt, model and version."""
 
     content: bytes
