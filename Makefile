@@ -21,7 +21,7 @@ run: setup ## Keep the offline cloud and the API at http://localhost:8000 runnin
 	@$(PY) -m localcloud up
 
 test: setup ## Run all tests
-	$(PY) -m pytest -n $(WORKERS) --dist loadfile
+	PYTHONHASHSEED=0 $(PY) -m pytest -n $(WORKERS) --dist loadfile  # workers must collect alike
 
 check: .venv/installed ## Format, lint, types, architecture and docs
 	$(PY) -m ruff format --check .

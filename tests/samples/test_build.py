@@ -22,7 +22,7 @@ RELEASES = {
     "sentiment": {"1.0.0", "1.1.0"},
     "wine": {"1.0.0"},
 }
-ARCHIVES = [(model, version) for model, versions in RELEASES.items() for version in versions]
+ARCHIVES = [(model, version) for model in RELEASES for version in sorted(RELEASES[model])]
 
 
 @pytest.fixture(scope="session")
