@@ -1,7 +1,7 @@
 """Use cases of deployments: ask for an endpoint, promote, roll back, retire, look after them all.
 The steps between are in `steps`; stages change only through the registry's gate."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from chalicelib.deployments import handover, leases, model, steps, store
@@ -100,7 +100,6 @@ def retire(
     tenant: str, name: str, version: str, *, actor: str, reason: str, deadline: Deadline
 ) -> Version:
     """Take a version out of use and its endpoint down. Raises VersionIsChampion."""
-
     retired = _out_of_use(tenant, name, version, actor=actor, reason=reason)
     if store.read(tenant, name, version) is not None:
         steps.advance(tenant, name, version, deadline=deadline)
@@ -167,27 +166,28 @@ def _deploy_forgotten(tenant: str, name: str, version: str, *, deadline: Deadlin
 
 
 def _retire_due(tenant: str, name: str, version: str, *, deadline: Deadline) -> None:
-    def also(change: Change) -> list[Write]:
-        return _retiring(tenant, name, version) if change.versions else []
-
+    also = _retiring(tenant, name, version)
     registry.retire_if_due(tenant, name, version, actor=_SCHEDULE, also=also)
     steps.advance(tenant, name, version, deadline=deadline)
 
 
 def _out_of_use(tenant: str, name: str, version: str, *, actor: str, reason: str) -> Version:
-    def also(change: Change) -> list[Write]:
-        return _retiring(tenant, name, version) if change.versions else []
-
+    also = _retiring(tenant, name, version)
     return registry.retire(tenant, name, version, actor=actor, reason=reason, also=also)
 
 
-def _retiring(tenant: str, name: str, version: str) -> list[Write]:
-    found = store.read(tenant, name, version)
-    if found is None or found.deployment.state in (State.RETIRING, State.RETIRED):
-        return []
-    live = registry.get_version(tenant, name, version).live
-    serving = live.endpoint if live else None
-    return [store.put(tenant, found, model.retiring(found.deployment, serving, now=utc_now()))]
+def _retiring(tenant: str, name: str, version: str) -> Callable[[Change], list[Write]]:
+    """The deployment's part of a retirement, for the registry's transaction."""
+
+    def also(change: Change) -> list[Write]:
+        found = store.read(tenant, name, version) if change.versions else None
+        if found is None or found.deployment.state in (State.RETIRING, State.RETIRED):
+            return []
+        live = registry.get_version(tenant, name, version).live
+        serving = live.endpoint if live else None
+        return [store.put(tenant, found, model.retiring(found.deployment, serving, now=utc_now()))]
+
+    return also
 
 
 def _spec(found: Model, version: Version) -> Spec:
