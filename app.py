@@ -8,6 +8,7 @@ from chalicelib.deployments import routes as deployments
 from chalicelib.deployments import triggers as deployment_triggers
 from chalicelib.kit import http
 from chalicelib.ledger import routes as ledger
+from chalicelib.receipts import routes as receipts
 from chalicelib.registry import routes as registry
 from chalicelib.serving import routes as serving
 
@@ -15,5 +16,5 @@ app = Chalice(app_name="sommelier")
 app.api.binary_types = ["*/*"]  # every body travels as bytes, whatever its content type
 app.register_middleware(http.accept_anything, event_type="http")
 
-for feature in (registry, deployments, serving, ledger, about, deployment_triggers):
+for feature in (registry, deployments, serving, receipts, ledger, about, deployment_triggers):
     app.register_blueprint(feature.bp)

@@ -154,7 +154,7 @@ def _environment(url: str) -> dict[str, str]:
         "RESOURCE_PREFIX": "bench",
         "MANAGER_FUNCTION": "manager",
         "ROUTING_TTL_S": "1000",
-        "RECEIPT_KEYS_TTL_S": "1000",
+        "SECRETS_TTL_S": "1000",
         "AWS_ACCESS_KEY_ID": "none",
         "AWS_SECRET_ACCESS_KEY": "none",
         "AWS_DEFAULT_REGION": "us-east-1",

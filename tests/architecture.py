@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"kit", "stats"}),
-    frozenset({"ledger"}),
+    frozenset({"ledger", "receipts"}),
     frozenset({"registry"}),
     frozenset({"deployments"}),
     frozenset({"experiments"}),
@@ -24,9 +24,7 @@ PUBLIC_ROOMS = {"registry": frozenset({"service", "model", "semver", "registrati
 """What other features may see; of a feature that is not named here, DEFAULT_PUBLIC_ROOMS."""
 DEFAULT_PUBLIC_ROOMS = frozenset({"service", "model"})
 
-PURE_ROOMS = frozenset(
-    {"model", "semver", "stages", "uploads", "receipts", "routing", "openapi", "page"}
-)
+PURE_ROOMS = frozenset({"model", "semver", "stages", "uploads", "routing", "openapi", "page"})
 PURE_FOLDERS = frozenset({"archive"})
 PURE_KIT = frozenset({"errors", "clock", "values"})
 DOORS = frozenset({"routes", "triggers"})

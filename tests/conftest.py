@@ -14,9 +14,8 @@ import pytest
 from chalicelib.deployments import service as deployments
 from chalicelib.deployments import triggers
 from chalicelib.deployments.model import Deployment, State
-from chalicelib.kit import aws
+from chalicelib.kit import aws, secrets
 from chalicelib.kit.settings import settings
-from chalicelib.serving import keys
 from chalicelib.serving import service as serving
 from localcloud.cloud import Cloud, running
 from localcloud.sagemaker.handle import Control
@@ -55,6 +54,10 @@ def app_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]
         "TENANT_ID": "offline",
         "CONTROL_TABLE": "control",
         "LEDGER_TABLE": "ledger",
+        "OUTCOMES_TABLE": "outcomes",
+        "UNIT_KEY_SECRET": "unit-key",
+        "OUTCOMES_QUEUE_URL": "http://127.0.0.1:9/outcomes",
+        "SHADOW_QUEUE_URL": "http://127.0.0.1:9/shadows",
         "BUCKET": "bucket",
         "RECEIPT_KEYS_SECRET": "keys",
         "SAGEMAKER_ROLE_ARN": "arn:aws:iam::123456789012:role/sagemaker",
@@ -171,7 +174,9 @@ def forget_everything() -> None:
         aws.sagemaker_runtime,
         aws.autoscaling,
         aws.functions,
+        aws.queues,
+        aws.metrics,
     ):
         client.cache_clear()
-    keys.forget()
+    secrets.forget()
     serving.forget_routes()

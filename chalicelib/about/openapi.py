@@ -103,22 +103,25 @@ def _parameters(operation: Operation, schema_by_use: dict[str, Any]) -> list[dic
             "schema": schema_by_use[f"{name}:{argument}"],
         }
         for argument in operation.adapters
-        if argument not in ("body", "query")
+        if argument not in ("body", "query", "headers")
     ]
-    query: type[BaseModel] | None = operation.hints.get("query")
-    if query is None:
-        return in_path
-    schema = query.model_json_schema(ref_template=_SCHEMA_PATH)
-    in_query = [
-        {
-            "name": argument,
-            "in": "query",
-            "required": argument in schema.get("required", []),
-            "schema": found,
-        }
-        for argument, found in schema["properties"].items()
+    return [
+        *in_path,
+        *_members(operation, "query", "query"),
+        *_members(operation, "headers", "header"),
     ]
-    return in_path + in_query
+
+
+def _members(operation: Operation, argument: str, place: str) -> list[dict[str, Any]]:
+    """The members of the type of one argument, each a parameter of its own."""
+    kind: type[BaseModel] | None = operation.hints.get(argument)
+    if kind is None:
+        return []
+    schema = kind.model_json_schema(ref_template=_SCHEMA_PATH)
+    return [
+        {"name": name, "in": place, "required": name in schema.get("required", []), "schema": found}
+        for name, found in schema["properties"].items()
+    ]
 
 
 def _answer(operation: Operation, schema_by_use: dict[str, Any]) -> dict[str, Any]:

@@ -10,12 +10,14 @@ from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
 
 if TYPE_CHECKING:
     from mypy_boto3_application_autoscaling import ApplicationAutoScalingClient
+    from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sagemaker import SageMakerClient
     from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
     from mypy_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_sqs import SQSClient
 
 from chalicelib.kit.settings import settings
 
@@ -81,6 +83,16 @@ def sagemaker_runtime() -> "SageMakerRuntimeClient":
 @cache
 def functions() -> "LambdaClient":
     return _client("lambda", _STORE)
+
+
+@cache
+def metrics() -> "CloudWatchClient":
+    return _client("cloudwatch", _CONTROL)
+
+
+@cache
+def queues() -> "SQSClient":
+    return _client("sqs", _STORE)
 
 
 @cache

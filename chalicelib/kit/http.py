@@ -94,7 +94,7 @@ class Operation:
 
     @functools.cached_property
     def adapters(self) -> dict[str, TypeAdapter[Any]]:
-        """One adapter per argument: `body`, `query`, and the path parameters by name."""
+        """One adapter per argument: `body`, `query`, `headers`, and the path parameters by name."""
         names = inspect.signature(self.view).parameters
         return {name: TypeAdapter(self.hints[name]) for name in names if name != "call"}
 
@@ -122,7 +122,8 @@ def endpoint(
     """Register a view under "METHOD /path/{name}".
 
     The view's arguments are filled by name: `call` the Call, `body` the JSON body, `query` the
-    query string, any other the path parameter of that name; each is checked against its annotation.
+    query string, `headers` the headers by their names in lower case, any other the path parameter
+    of that name; each is checked against its annotation.
     status: what the view answers when it succeeds, for the documentation.
     any_content: the body stays bytes, in whatever content type it came.
     answers: the documented type, for a view that writes its own bytes.
@@ -213,13 +214,15 @@ def _arguments(
                 arguments[name] = _body(adapter, call)
             elif name == "query":
                 arguments[name] = adapter.validate_python(_query(request))
+            elif name == "headers":
+                arguments[name] = adapter.validate_python(_headers(request))
             else:
                 value = unquote(path_parameters[name], errors="strict")
                 arguments[name] = adapter.validate_python(value)
         except UnicodeDecodeError as error:
             raise Malformed(f"the path is not UTF-8 at {name!r}") from error
         except ValidationError as error:
-            at = name if name in ("body", "query") else f"path.{name}"
+            at = name if name in ("body", "query", "headers") else f"path.{name}"
             flaws += [_flaw(at, found) for found in error.errors(include_url=False)]
     if flaws:
         raise Invalid(f"the request has {len(flaws)} flaw(s)", flaws=tuple(flaws))
@@ -243,6 +246,11 @@ def _query(request: Request) -> dict[str, str]:
         if len(given.getlist(name)) > 1:
             raise Invalid(f"query parameter {name!r} is given more than once")
     return {name: given[name] for name in given}
+
+
+def _headers(request: Request) -> dict[str, str]:
+    given: Any = request.headers
+    return {name.lower(): given[name] for name in given}
 
 
 def _flaw(at: str, found: ErrorDetails) -> Flaw:

@@ -24,11 +24,21 @@ class Settings(Value):
     """DynamoDB table of models, versions, stage history and deployments."""
     ledger_table: str
     """DynamoDB table of the audit log; roles may put and query, never change or delete."""
+    outcomes_table: str
+    """DynamoDB table of what was counted: units, outcomes seen, sums."""
     bucket: str
-    """S3 bucket of uploads (`models/`), accepted bytes (`artifacts/`) and captured data."""
+    """S3 bucket of uploads (`models/`, `feedback/`), accepted bytes (`artifacts/`) and captured
+    data."""
     receipt_keys_secret: str
     """Secrets Manager id of the keys that sign receipts:
     `{"current": "k1", "k1": "<random text>"}`."""
+    unit_key_secret: str
+    """Secrets Manager id of the random text that keys the hashes of units; a change of it assigns
+    every unit anew."""
+    outcomes_queue_url: str
+    """SQS queue of exposures, measurements and outcomes on their way to be counted."""
+    shadow_queue_url: str
+    """SQS queue of predictions whose question a second version is asked as well."""
     sagemaker_role_arn: str
     """Role that SageMaker assumes to read artifacts and write captured data."""
     manager_function: str
@@ -40,8 +50,8 @@ class Settings(Value):
     """First part of every SageMaker name; policies grant nothing outside it."""
     routing_ttl_s: PositiveFloat = 2.0
     """How long a function serves from its cached routing table; a promotion is seen within it."""
-    receipt_keys_ttl_s: PositiveFloat = 300.0
-    """How long a function keeps the signing keys; a rotated key is used within it."""
+    secrets_ttl_s: PositiveFloat = 300.0
+    """How long a function keeps secrets; a rotated receipt key is used within it."""
     invoke_timeout_s: PositiveFloat = 24.0
     """Longest wait for an endpoint's answer; all in all API Gateway waits 29 s."""
     lease_s: PositiveInt = 180

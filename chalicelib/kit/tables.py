@@ -21,6 +21,10 @@ _RACE_CODES = frozenset({"ConditionalCheckFailed", "TransactionConflict"})
 _ATTEMPTS = 12
 _FIRST_PAUSE_S = 0.02
 _LONGEST_PAUSE_S = 1.0
+_MOST_KEYS = 100
+"""What one BatchGetItem takes."""
+MOST_WRITES = 100
+"""What one transaction takes."""
 
 
 class Stale(Exception):
@@ -49,6 +53,8 @@ class Write(NamedTuple):
     key: Key
     doc: str
     expected_rev: int | None
+    expires_at_s: int | None = None
+    """Unix time after which the row may go by itself."""
 
     def item(self) -> "TransactWriteItemTypeDef":
         put: Any = {
@@ -61,14 +67,16 @@ class Write(NamedTuple):
             },
             "ConditionExpression": "attribute_not_exists(pk)",
         }
+        if self.expires_at_s is not None:
+            put["Item"]["expires_at"] = {"N": str(self.expires_at_s)}
         if self.expected_rev is not None:
             put["ConditionExpression"] = "rev = :rev"
             put["ExpressionAttributeValues"] = {":rev": {"N": str(self.expected_rev)}}
         return {"Put": put}
 
 
-def create(table: str, key: Key, doc: str) -> Write:
-    return Write(table, key, doc, expected_rev=None)
+def create(table: str, key: Key, doc: str, *, expires_at_s: int | None = None) -> Write:
+    return Write(table, key, doc, expected_rev=None, expires_at_s=expires_at_s)
 
 
 def replace(table: str, row: Row, doc: str) -> Write:
@@ -103,6 +111,24 @@ def read(table: str, key: Key) -> Row | None:
     )
     item = answer.get("Item")
     return _row(item) if item else None
+
+
+def read_many(table: str, keys: Iterable[Key]) -> dict[Key, Row]:
+    """The newest committed rows of those keys that have one (strongly consistent reads)."""
+    waiting = [{"pk": {"S": key.pk}, "sk": {"S": key.sk}} for key in dict.fromkeys(keys)]
+    found: dict[Key, Row] = {}
+    pause_s = _FIRST_PAUSE_S
+    while waiting:
+        asked: Any = {table: {"Keys": waiting[:_MOST_KEYS], "ConsistentRead": True}}
+        answer: Any = aws.dynamodb().batch_get_item(RequestItems=asked)
+        rows = [_row(item) for item in answer["Responses"].get(table, [])]
+        found.update({row.key: row for row in rows})
+        left = answer.get("UnprocessedKeys", {}).get(table, {}).get("Keys", [])
+        waiting = [*left, *waiting[_MOST_KEYS:]]
+        if left:  # throttled, or more than 16 MB: ask for the rest a little later
+            time.sleep(random.uniform(0, pause_s))  # noqa: S311 - jitter, not a secret
+            pause_s = min(_LONGEST_PAUSE_S, pause_s * 2)
+    return found
 
 
 def scan_partition(

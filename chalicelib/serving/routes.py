@@ -1,10 +1,7 @@
-"""HTTP of serving: predictions in any content type, and what a receipt says.
+"""HTTP of serving: predictions in any content type, and the receipt in headers and body.
 Which version answers is decided in the service."""
 
-from typing import Annotated
-
 from chalice.app import Blueprint
-from pydantic import Field
 
 from chalicelib.kit.http import Call, Raw, Role, endpoint
 from chalicelib.kit.values import Value
@@ -12,7 +9,6 @@ from chalicelib.registry.model import ModelName
 from chalicelib.registry.semver import VersionName
 from chalicelib.serving import service
 from chalicelib.serving.model import Prediction
-from chalicelib.serving.receipts import Receipt
 
 bp = Blueprint(__name__)
 
@@ -45,13 +41,3 @@ def create_prediction(call: Call, model: ModelName, query: PredictionQuery) -> R
         "Sommelier-Version": answered.version,
     }
     return Raw(answered.content, answered.content_type, headers=headers)
-
-
-@endpoint(
-    bp,
-    "GET /api/receipts/{request_id}",
-    role=Role.VIEWER,
-    summary="What a prediction's receipt says, if it is genuine",
-)
-def get_receipt(call: Call, request_id: Annotated[str, Field(max_length=1_000)]) -> Receipt:
-    return service.explain(call.tenant, request_id)

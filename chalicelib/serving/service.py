@@ -14,10 +14,11 @@ from chalicelib.kit import aws, strictjson
 from chalicelib.kit.errors import Malformed
 from chalicelib.kit.media import JSON, check_accept, media_type_of
 from chalicelib.kit.settings import settings
+from chalicelib.receipts import service as receipts
+from chalicelib.receipts.model import Receipt
 from chalicelib.registry import service as registry
 from chalicelib.registry.model import Live
-from chalicelib.serving import endpoints, receipts
-from chalicelib.serving.keys import key_ring
+from chalicelib.serving import endpoints
 from chalicelib.serving.model import (
     MAX_ANSWER_BYTES,
     MAX_BODY_BYTES,
@@ -27,7 +28,6 @@ from chalicelib.serving.model import (
     ModelFailed,
     NoChampion,
 )
-from chalicelib.serving.receipts import Receipt
 from chalicelib.serving.routing import Question, RoutingTable
 
 
@@ -57,18 +57,13 @@ def predict(
         issued_at_ms=time.time_ns() // 1_000_000,
         nonce=secrets.token_urlsafe(9),
     )
-    request_id = receipts.issue(receipt, key_ring())
+    request_id = receipts.issue(receipt)
     content = output.content
     if _is_json(output.content_type):
         content = _envelope(receipt, request_id, content)
     if len(content) > MAX_ANSWER_BYTES:
         raise ModelFailed(f"the model answered {len(content)} bytes, more than can be sent")
     return Answered(content, output.content_type, request_id, live.version)
-
-
-def explain(tenant: str, request_id: str) -> Receipt:
-    """What a receipt says, if it is one of ours. Raises ReceiptRefused."""
-    return receipts.verify(request_id, key_ring(), tenant=tenant)
 
 
 def forget_routes() -> None:

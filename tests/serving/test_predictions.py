@@ -7,7 +7,7 @@ import pytest
 from chalicelib.deployments import triggers
 from chalicelib.kit import aws
 from chalicelib.kit.settings import settings
-from chalicelib.serving import keys
+from chalicelib.receipts import service as receipts
 from chalicelib.serving import service as serving
 from localcloud.cloud import Cloud
 from tests.builders import events
@@ -207,7 +207,7 @@ def test_a_receipt_is_verified_without_any_call(live: World):
     request_id = _predict(live).json["request_id"]
     calls = _counted_calls()
 
-    assert serving.explain(live.tenant, request_id).version == "1.0.0"
+    assert receipts.verify(live.tenant, request_id).version == "1.0.0"
     assert calls == []
 
 
@@ -240,10 +240,10 @@ def test_a_receipt_of_another_tenant_is_refused_over_http(live: World, monkeypat
 
 def test_a_lost_secret_does_not_stop_warm_predictions(live: World, monkeypatch):
     _predict(live)
-    monkeypatch.setenv("RECEIPT_KEYS_TTL_S", "0.000001")
+    monkeypatch.setenv("SECRETS_TTL_S", "0.000001")
     monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", "http://127.0.0.1:9")
     settings.cache_clear()
     aws.secrets.cache_clear()
 
     assert _predict(live).status == 200
-    assert keys.key_ring().current
+    assert receipts.key_ring().current

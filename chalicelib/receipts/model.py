@@ -1,5 +1,5 @@
 """Receipts: signed, self-describing ids of predictions, so that feedback needs no lookup.
-Pure bytes and HMAC-SHA256; where the keys come from is in `keys`."""
+Pure bytes and HMAC-SHA256; where the keys come from is the service's part."""
 
 import base64
 import binascii
@@ -31,8 +31,15 @@ class Receipt(Value):
     experiment: str | None = None
     arm: str | None = None
     propensity: float | None = None
-    """Probability with which the unit was given this arm, in 0..1."""
+    """Probability with which a unit of the experiment is given this arm, in 0..1."""
     unit_hash: str | None = None
+    phase: int | None = None
+    """The period of unchanged shares in which the unit was given the arm."""
+    is_forced: bool = False
+    """A tester chose the arm: nothing of this prediction is ever counted."""
+
+
+_FIELDS = tuple(Receipt.model_fields)
 
 
 class KeyRing(NamedTuple):
@@ -72,7 +79,7 @@ def verify(text: str, ring: KeyRing, *, tenant: str) -> Receipt:
         raise refusal
     try:
         values = json.loads(_decode(payload))
-        receipt = Receipt.model_validate(dict(zip(Receipt.model_fields, values, strict=True)))
+        receipt = Receipt.model_validate(dict(zip(_FIELDS, values, strict=True)))
     except (ValueError, TypeError, binascii.Error, ValidationError) as error:
         raise refusal from error
     if receipt.tenant != tenant:

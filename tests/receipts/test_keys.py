@@ -5,10 +5,11 @@ import json
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from chalicelib.kit import aws
+from chalicelib.kit import aws, secrets
+from chalicelib.kit.secrets import BadSecret
 from chalicelib.kit.settings import settings
-from chalicelib.serving import keys
-from chalicelib.serving.keys import BadKeyRing, parse
+from chalicelib.receipts import service
+from chalicelib.receipts.keys import parse
 
 GOOD = {"current": "k2", "k1": "a" * 32, "k2": "b" * 40}
 
@@ -45,12 +46,12 @@ def test_a_secret_holds_keys_by_id_and_names_the_current_one():
     ],
 )
 def test_a_secret_of_another_shape_is_refused(text: str):
-    with pytest.raises(BadKeyRing):
+    with pytest.raises(BadSecret):
         parse(text)
 
 
 def test_a_refused_secret_shows_no_key():
-    with pytest.raises(BadKeyRing) as caught:
+    with pytest.raises(BadSecret) as caught:
         parse(json.dumps({"current": "k1", "k1": "canary"}))
 
     assert "canary" not in str(caught.value)
@@ -62,46 +63,46 @@ def secret(tenant: str, monkeypatch: pytest.MonkeyPatch) -> str:
     name = f"keys-of-{tenant}"
     aws.secrets().create_secret(Name=name, SecretString=json.dumps(GOOD))
     monkeypatch.setenv("RECEIPT_KEYS_SECRET", name)
-    monkeypatch.setenv("RECEIPT_KEYS_TTL_S", "0.000001")
+    monkeypatch.setenv("SECRETS_TTL_S", "0.000001")
     settings.cache_clear()
-    keys.forget()
+    secrets.forget()
     return name
 
 
 def test_a_rotated_key_is_used_once_the_old_ring_is_too_old(secret: str):
-    assert keys.key_ring().current == "k2"
+    assert service.key_ring().current == "k2"
 
     rotated = {**GOOD, "current": "k3", "k3": "c" * 32}
     aws.secrets().put_secret_value(SecretId=secret, SecretString=json.dumps(rotated))
 
-    assert keys.key_ring().current == "k3"
+    assert service.key_ring().current == "k3"
 
 
 def test_a_young_ring_is_not_read_again(secret: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("RECEIPT_KEYS_TTL_S", "1000")
+    monkeypatch.setenv("SECRETS_TTL_S", "1000")
     settings.cache_clear()
-    keys.key_ring()
+    service.key_ring()
     calls: list[int] = []
     aws.secrets().meta.events.register("before-call", lambda **_: calls.append(1))
 
-    keys.key_ring()
+    service.key_ring()
 
     assert calls == []
 
 
 def test_an_old_ring_serves_while_secrets_manager_is_down(secret, monkeypatch):
-    known = keys.key_ring()
+    known = service.key_ring()
     monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", "http://127.0.0.1:9")
     aws.secrets.cache_clear()
 
-    assert keys.key_ring() == known
+    assert service.key_ring() == known
 
 
 def test_an_old_ring_serves_while_the_new_secret_is_broken(secret: str):
-    known = keys.key_ring()
+    known = service.key_ring()
     aws.secrets().put_secret_value(SecretId=secret, SecretString="broken")
 
-    assert keys.key_ring() == known
+    assert service.key_ring() == known
 
 
 def test_without_any_ring_a_missing_secret_is_an_error(secret: str, monkeypatch):
@@ -109,7 +110,7 @@ def test_without_any_ring_a_missing_secret_is_an_error(secret: str, monkeypatch)
     settings.cache_clear()
 
     with pytest.raises(ClientError):
-        keys.key_ring()
+        service.key_ring()
 
 
 def test_without_any_ring_a_secrets_manager_that_is_down_is_an_error(secret, monkeypatch):
@@ -117,4 +118,4 @@ def test_without_any_ring_a_secrets_manager_that_is_down_is_an_error(secret, mon
     aws.secrets.cache_clear()
 
     with pytest.raises(EndpointConnectionError):
-        keys.key_ring()
+        service.key_ring()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.serving.receipts import KeyRing, Receipt, ReceiptRefused, issue, verify
+from chalicelib.receipts.model import KeyRing, Receipt, ReceiptRefused, issue, verify
 
 OLD, NEW = b"o" * 32, b"n" * 32
 RING = KeyRing(current="k1", secret_by_id={"k1": OLD})
