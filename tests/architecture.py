@@ -20,7 +20,9 @@ FLOORS: tuple[frozenset[str], ...] = (
 )
 """From the ground up; imports go down only."""
 
-PUBLIC_ROOMS = {"registry": frozenset({"service", "model", "semver", "registration", "uploads"})}
+PUBLIC_ROOMS = {
+    "registry": frozenset({"service", "model", "metrics", "semver", "registration", "uploads"})
+}
 """What other features may see; of a feature that is not named here, DEFAULT_PUBLIC_ROOMS."""
 DEFAULT_PUBLIC_ROOMS = frozenset({"service", "model"})
 

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from chalicelib.kit.errors import Conflict, Invalid, NotFound
 from chalicelib.kit.values import Value
+from chalicelib.registry.metrics import BUILT_IN, Metric
 from chalicelib.registry.semver import VersionName
 
 ModelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
@@ -83,8 +84,11 @@ class ModelSettings(Value):
         Field(max_length=50),
     ] = Field(default_factory=dict)
     hosting: Hosting = Field(default_factory=ServerlessHosting)
-    on_upload: Literal["candidate", "promote"] = "candidate"
-    """Where a later good version goes: `promote` makes it champion if its number is higher."""
+    on_upload: Literal["candidate", "experiment", "promote"] = "candidate"
+    """Where a later good version goes: `experiment` starts one against the champion, `promote`
+    makes it champion if its number is higher."""
+    metrics: Annotated[list[Metric], Field(max_length=30)] = Field(default_factory=list[Metric])
+    """What is known of answers; the first is what an experiment of `on_upload` decides by."""
     required_files: Annotated[list[Annotated[str, Field(max_length=200)]], Field(max_length=20)] = (
         Field(default_factory=list[str])
     )
@@ -93,6 +97,13 @@ class ModelSettings(Value):
     """Take archives with pickles in them: loading one runs its code in your container."""
     rollback_window_h: Annotated[int, Field(ge=1, le=24 * 90)] = 24
     """How long a former champion's endpoint is kept for a rollback, in hours."""
+
+    @model_validator(mode="after")
+    def _metrics_have_names_of_their_own(self) -> "ModelSettings":
+        names = [metric.name for metric in self.metrics]
+        if len(set(names)) < len(names) or BUILT_IN.keys() & set(names):
+            raise ValueError("metrics have names of their own, none of them built in")
+        return self
 
     def required(self) -> frozenset[str]:
         default = [_DEFAULT_REQUIRED_FILE] if self.image is None else []
