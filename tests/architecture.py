@@ -21,7 +21,8 @@ FLOORS: tuple[frozenset[str], ...] = (
 """From the ground up; imports go down only."""
 
 PUBLIC_ROOMS = {
-    "registry": frozenset({"service", "model", "metrics", "semver", "registration", "uploads"})
+    "registry": frozenset({"service", "model", "metrics", "semver", "registration", "uploads"}),
+    "experiments": frozenset({"service", "model", "traffic", "assignment", "events"}),
 }
 """What other features may see; of a feature that is not named here, DEFAULT_PUBLIC_ROOMS."""
 DEFAULT_PUBLIC_ROOMS = frozenset({"service", "model"})

@@ -54,6 +54,8 @@ class Settings(Value):
     """How long a function keeps secrets; a rotated receipt key is used within it."""
     invoke_timeout_s: PositiveFloat = 24.0
     """Longest wait for an endpoint's answer; all in all API Gateway waits 29 s."""
+    outcome_window_days: PositiveInt = 90
+    """How long after a prediction its outcomes are taken."""
     lease_s: PositiveInt = 180
     """How long one deployer holds a version before another may take over; no step is longer."""
     creation_timeout_s: PositiveInt = 1_800
