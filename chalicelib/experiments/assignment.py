@@ -247,13 +247,9 @@ def _table(
     cuts: list[bytes] = []
     answers: list[Assigned | None] = [None]
     for start, end, arm in active:
-        if cuts and cuts[-1] == _cut(start):
-            answers[-1] = answer_by_arm[arm]
-        else:
-            cuts.append(_cut(start))
-            answers.append(answer_by_arm[arm])
-        cuts.append(_cut(end))
-        answers.append(None)
+        # Where segments meet, a cut stands twice, and no point lies between the two.
+        cuts += [_cut(start), _cut(end)]
+        answers += [answer_by_arm[arm], None]
     return tuple(cuts), tuple(answers)
 
 
