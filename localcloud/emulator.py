@@ -6,6 +6,10 @@ The repairs, each with its test in tests/localcloud/test_emulator.py:
   MiniStack calls the function once and forgets.
 - A binary media type keeps its slash, and a body without a content type is JSON, as on AWS.
   MiniStack stores "*/*" as "*~1*", so every byte over 0x7f is lost.
+- A queue hands a function batches as large and as late as its event source asks. MiniStack hands
+  over at most ten messages, at once, so that a few sent together start a process each.
+- An answer that blames messages in a way Lambda does not understand fails the whole batch.
+  MiniStack takes it for success and deletes the messages.
 - A function that logs nothing answers at once. MiniStack waits 50 ms for its log.
 - State is written while it runs, a second or two late. MiniStack writes it at a clean stop.
 - When it ends, so do the functions it runs.
@@ -13,6 +17,7 @@ The repairs, each with its test in tests/localcloud/test_emulator.py:
 
 import asyncio
 import contextlib
+import itertools
 import json
 import os
 import signal
@@ -24,8 +29,8 @@ from typing import Any
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from ministack import app as ministack
-from ministack.core import lambda_runtime, persistence
-from ministack.services import apigateway_v1, eventbridge, lambda_svc
+from ministack.core import concurrency, lambda_runtime, persistence
+from ministack.services import apigateway_v1, eventbridge, lambda_svc, sqs
 
 SAVE_EVERY_S = 1.0
 SAVE_SHARE = 0.1
@@ -35,6 +40,9 @@ SAVED_AT_STOP = frozenset({"cloudwatch_logs"})
 """Large, always changing, and nothing is lost that the product needs."""
 LOG_WAIT_S = (0.002, 0.002, 0.250)
 """How long an answer waits for the first log line, for a pause between lines, and at most."""
+WINDOW_SHARE = 0.25
+"""How much of a batching window passes here: nobody wants to watch a whole second go by."""
+LARGEST_BATCH_BYTES = 6 * 1024 * 1024
 
 _matches = apigateway_v1._media_type_matches
 
@@ -43,6 +51,8 @@ def main() -> None:
     """Serve until SIGTERM, then save and end every function still running."""
     eventbridge._dispatch_to_lambda = _invoke_as_event
     apigateway_v1._media_type_matches = _media_type_matches
+    lambda_svc._run_sqs_batch = _run_batch
+    sqs._receive_messages_for_esm = _receive_batch
     lambda_runtime.Worker._drain_stderr_bounded.__defaults__ = LOG_WAIT_S
     config = Config()
     config.bind = [f"{os.environ['BIND_HOST']}:{os.environ['GATEWAY_PORT']}"]
@@ -139,6 +149,65 @@ def _invoke_as_event(arn: str, payload: str) -> None:
         eventbridge.logger.warning("EventBridge target %s is not a function", name)
         return
     lambda_svc.invoke_async_with_retry(function, json.loads(payload))
+
+
+def _receive_batch(queue_url: str, batch_size: int) -> list[Any]:
+    """Take a batch that is full, or whose oldest message has waited for the window."""
+    with sqs._queues_lock:
+        queue = sqs._get_q(queue_url)
+        sqs._expire_retained(queue)
+        sqs._dlq_sweep(queue)
+        now = time.time()
+        ready = [each for each in queue["messages"] if each["visible_at"] <= now]
+        if not ready:
+            return []
+        waited_s = now - min(message["visible_at"] for message in ready)
+        left_s = _window_s(queue["attributes"]["QueueArn"]) - waited_s
+        if len(ready) < batch_size and left_s > 0:
+            threading.Timer(left_s, concurrency.esm_wake.set).start()
+            return []
+        sizes = itertools.accumulate(len(message["body"]) for message in ready[:batch_size])
+        fitting = sum(size_bytes <= LARGEST_BATCH_BYTES for size_bytes in sizes)
+        return sqs._collect_msgs(queue, fitting, int(queue["attributes"]["VisibilityTimeout"]))
+
+
+def _window_s(queue_arn: str) -> float:
+    sources = (source for *_, source in lambda_svc._iter_all_esms())
+    source = next(found for found in sources if found["EventSourceArn"] == queue_arn)
+    return source.get("MaximumBatchingWindowInSeconds", 0) * WINDOW_SHARE
+
+
+def _run_batch(
+    source: Any, function: Any, event: Any, _: list[Any], queue_url: str, queue_name: str
+) -> None:
+    """Hand a batch over; what failed comes back when its visibility timeout is over."""
+    result = lambda_svc._execute_function(function, event)
+    if result.get("error"):
+        pause_until = time.time() + lambda_svc._ESM_BACKOFF_SECONDS
+        lambda_svc._esm_backoff_until[source["UUID"]] = pause_until
+        source["LastProcessingResult"] = "FAILED"
+        lambda_svc.logger.warning("A batch of %s failed: %s", queue_name, result.get("body"))
+        return
+    handle_by_id = {each["messageId"]: each["receiptHandle"] for each in event["Records"]}
+    reports = "ReportBatchItemFailures" in source.get("FunctionResponseTypes", [])
+    failed = _failed_ids(result.get("body"), set(handle_by_id)) if reports else set()
+    done = {handle_by_id[message_id] for message_id in handle_by_id.keys() - failed}
+    sqs._delete_messages_for_esm(queue_url, done)
+    source["LastProcessingResult"] = f"OK - {len(handle_by_id)} records, {len(failed)} failed"
+
+
+def _failed_ids(answer: Any, ids: set[str]) -> set[str]:
+    """Which of the messages failed by the function's answer: all, when it makes no sense.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
+    """
+    if answer is None:
+        return set()
+    if not isinstance(answer, dict):
+        return ids
+    failures = answer.get("batchItemFailures") or []
+    named = {failure.get("itemIdentifier") for failure in failures}
+    return named if named <= ids else ids
 
 
 def _media_type_matches(media_type: str | None, patterns: Iterable[str] | None) -> bool:

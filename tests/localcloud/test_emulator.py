@@ -51,6 +51,33 @@ def test_a_failing_event_is_tried_again_and_then_kept(cloud: Cloud) -> None:
     assert len(versions["Versions"]) == 2  # the first try and one more, as the toy asks
 
 
+def test_messages_sent_together_come_in_one_batch(cloud: Cloud) -> None:
+    bodies = [f"together-{number}" for number in range(30)]
+
+    send(cloud, *bodies)
+
+    batch = eventually(lambda: batch_with(cloud, bodies[-1]))
+    assert len(batch) > 10  # as many as one call of SendMessageBatch takes
+
+
+def test_a_poisoned_message_goes_alone_to_the_dead_letters(cloud: Cloud) -> None:
+    send(cloud, "sound-1", "poison", "sound-2")
+
+    eventually(lambda: next((each for each in dead(cloud) if each == "poison"), None))
+
+    assert {"sound-1", "sound-2"} <= set(batch_with(cloud, "sound-1") or [])
+    assert waiting(cloud) == 0
+
+
+@pytest.mark.parametrize("body", ["crash", "nonsense"])
+def test_a_batch_comes_back_when_its_function_fails_or_answers_nonsense(
+    cloud: Cloud, body: str
+) -> None:
+    send(cloud, body)
+
+    assert eventually(lambda: next((each for each in dead(cloud) if each == body), None))
+
+
 def test_a_function_may_do_only_what_its_role_allows(cloud: Cloud) -> None:
     assert invoke(cloud, {"action": "overreach"}) == "AccessDenied"
 
@@ -175,6 +202,40 @@ def kept(cloud: Cloud, key: str) -> Any:
         return json.load(s3.get_object(Bucket=cloud.bucket, Key=key)["Body"])
     except s3.exceptions.NoSuchKey:
         return None
+
+
+def send(cloud: Cloud, *bodies: str) -> None:
+    for start in range(0, len(bodies), 10):
+        entries = [
+            {"Id": str(number), "MessageBody": body}
+            for number, body in enumerate(bodies[start : start + 10])
+        ]
+        queue = cloud.stack.resources["Work"]
+        cloud.client("sqs").send_message_batch(QueueUrl=queue, Entries=entries)
+
+
+def batch_with(cloud: Cloud, body: str) -> list[str] | None:
+    listed = cloud.client("s3").list_objects_v2(Bucket=cloud.bucket, Prefix="artifacts/batches/")
+    batches = [kept(cloud, found["Key"]) for found in listed.get("Contents", [])]
+    return next((batch for batch in batches if body in batch), None)
+
+
+def dead(cloud: Cloud) -> list[str]:
+    """The bodies that came to the dead letters, which are then deleted there."""
+    sqs, queue = cloud.client("sqs"), cloud.stack.resources["FailedWork"]
+    messages = sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=1).get("Messages", [])
+    for message in messages:
+        sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+    return [message["Body"] for message in messages]
+
+
+def waiting(cloud: Cloud) -> int:
+    """How many messages the queue of work holds, seen or hidden."""
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    attributes = cloud.client("sqs").get_queue_attributes(
+        QueueUrl=cloud.stack.resources["Work"], AttributeNames=names
+    )["Attributes"]
+    return sum(int(attributes[name]) for name in names)
 
 
 def received(cloud: Cloud, queue: str) -> Any:

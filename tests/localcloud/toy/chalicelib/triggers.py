@@ -3,6 +3,7 @@
 import json
 import os
 import time
+import uuid
 from typing import Any
 
 import boto3
@@ -29,6 +30,22 @@ def on_upload(event: Any) -> None:
 @bp.schedule("rate(1 minute)")
 def tick(event: Any) -> None:
     _keep("artifacts/tick.json", event.to_dict())
+
+
+@bp.on_sqs_message(
+    queue_arn="arn:aws:sqs:REGION:ACCOUNT:WORK",
+    batch_size=100,
+    maximum_batching_window_in_seconds=1,
+)
+def consume(event: Any) -> dict[str, Any]:
+    """Keep the batch, fail what is poison, and answer nonsense to nonsense."""
+    body_by_id = {each["messageId"]: each["body"] for each in event.to_dict()["Records"]}
+    _keep(f"artifacts/batches/{uuid.uuid4()}.json", list(body_by_id.values()))
+    if any(body == "crash" for body in body_by_id.values()):
+        raise RuntimeError("this batch always fails")
+    failed = [message_id for message_id, body in body_by_id.items() if body == "poison"]
+    failed += ["no-message-of-mine" for body in body_by_id.values() if body == "nonsense"]
+    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
 
 
 @bp.lambda_function(name="worker")
