@@ -10,7 +10,7 @@ from chalicelib.stats.answers import Inconclusive
 from chalicelib.stats.normal import distribution
 
 _SQRT_2 = sqrt(2.0)
-_GRID = tuple(k / 4.0 for k in range(-28, 29))
+_GRID = tuple(k / 2.0 for k in range(-14, 15))
 """Of each arm, in its standard deviations; seven of them leave out 1e-12."""
 _NODES = ((-sqrt(0.6), 5.0 / 9.0), (0.0, 8.0 / 9.0), (sqrt(0.6), 5.0 / 9.0))
 _LEAST_RATIO = 1e-6

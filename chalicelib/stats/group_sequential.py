@@ -8,6 +8,7 @@ d in E z_k = drift * sqrt(information_k) when information is one over the differ
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import zip_longest
 from math import ceil, cos, erfc, exp, inf, log, pi, sqrt
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ _SQRT_2 = sqrt(2.0)
 _SQRT_2_PI = sqrt(2.0 * pi)
 _LEAST_SPENT = 1e-14
 """Less than this is not spent at a look but kept for the next."""
-_LEAST_GAIN = 1.0 / 2000.0
+_LEAST_GAIN = 1.0 / 500.0
 """A look that adds a smaller share to the information is no look: its alpha is kept too."""
 _BELOW, _ABOVE = 6.5, 10.0
 """The range of z that is integrated, around its mean; what lies outside weighs under 1e-10."""
@@ -73,7 +74,7 @@ def boundary(looks: Sequence[Look], *, alpha: float, reserve: float = 0.0) -> tu
     Recursive numerical integration (Armitage, McPherson, Rowe 1969; Jennison and Turnbull 2000,
     chapter 19), within 1e-6 of a fine grid. A bound depends on its own and earlier looks only, so
     it never moves when looks are added, and is the same to the bit on the same platform. It is
-    infinite where nothing may be spent, or where the information has not grown by 0.05 %.
+    infinite where nothing may be spent, or where the information has not grown by 0.2 %.
     """
     going, used = _START, 0.0
     bounds = [inf] * len(looks)
@@ -148,7 +149,7 @@ def _informative(looks: Sequence[Look]) -> Iterator[tuple[int, float]]:
         if look.information > 0.0 and look.information - last >= _LEAST_GAIN * look.information:
             kept.append(index)
             last = look.information
-    for index, following in zip(kept, [*kept[1:], None], strict=True):
+    for index, following in zip_longest(kept, kept[1:]):
         if following is None:
             yield index, 0.0
         else:

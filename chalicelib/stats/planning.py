@@ -40,8 +40,9 @@ class Units(NamedTuple):
 def needed_drift(*, alpha: float, power: float, looks: int = 1, reserve: float = 0.0) -> float:
     """The expected z at the horizon that is found with chance `power`; alpha is two-sided.
 
-    alpha/2 < power < 1. One look: z_{alpha/2} + z_{1-power}, the textbook's. More: solved for the group-sequential
-    design with so many equally spaced looks, the last at the horizon, and its reserve unused.
+    alpha/2 < power < 1. One look: z_{alpha/2} + z_{1-power}, the textbook's. More: solved for the
+    group-sequential design with so many equally spaced looks, the last at the horizon, and its
+    reserve unused.
     """
     design = [Look(k / looks, k / looks) for k in range(1, looks + 1)]
     bounds = boundary(design, alpha=alpha / 2.0, reserve=reserve)
@@ -73,11 +74,9 @@ def units_per_arm(
     total = _variance_per_unit(variance, traffic) * (drift / effect) ** 2
     if total == inf:
         return Inconclusive("no-traffic")
-    return Units(
-        control=ceil(total * traffic.control_share),
-        treatment=ceil(total * traffic.treatment_share),
-        total=ceil(total),
-    )
+    control = ceil(total * traffic.control_share)
+    treatment = ceil(total * traffic.treatment_share)
+    return Units(control, treatment, max(ceil(total), control + treatment))
 
 
 def minimal_effect(
