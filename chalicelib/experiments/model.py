@@ -113,6 +113,10 @@ class Definition(Value):
     shadow_share: Share = 1.0
     """Share of predictions that are copied, in the modes shadow and disagreement."""
     comparing: Comparing = Field(default_factory=Comparing)
+    acts: bool = True
+    """The rule promotes, rolls back and stops by itself; without, it only says what it would do."""
+    retires_losers: bool = False
+    """Challengers that did not win are taken out of service when the experiment is over."""
 
     @model_validator(mode="after")
     def _arms_fit(self) -> "Definition":
@@ -189,8 +193,9 @@ class Experiment(Value):
     ramped_at: datetime | None = None
     planned_units: int | None = None
     """Frozen before the first planned look."""
-    tuned_for_units: int = 5_000
-    """Where the sequences are tightest; fixed at the start, their validity rests on that."""
+    tuned_for_units: float = 1_000.0
+    """Effective units (n_c n_t / (n_c + n_t)) at which the sequences are tightest; fixed at the
+    start, their validity rests on that."""
     looks: list[Look] = Field(default_factory=list[Look])
     is_extended: bool = False
     created_at: datetime
@@ -201,7 +206,7 @@ class Experiment(Value):
     conclusion: str | None = None
     """Why it is over, in one sentence."""
     winner: ArmName | None = None
-    actor: str = ""
+    retired_losers: bool = False
     updated_at: datetime
 
     @property

@@ -1,0 +1,199 @@
+"""The rules by which an experiment moves from state to state, its shares, and its ramp.
+Nothing here reads a clock, a table or the numbers that were counted."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from chalicelib.experiments import assignment
+from chalicelib.experiments.assignment import Segment
+from chalicelib.experiments.model import (
+    CONCLUDED,
+    CONTROL,
+    ArmRange,
+    Definition,
+    Experiment,
+    ExperimentNotRunning,
+    Look,
+    Phase,
+    State,
+)
+from chalicelib.experiments.traffic import Route
+from chalicelib.registry.metrics import PAIRED, Metric, metrics_by_name
+from chalicelib.stats import sequences
+
+_MEASURED = ("error_rate", "latency_ms")
+EXTENSION = 1.5
+"""Length of an extended experiment, in units of its planned one."""
+_LEAST_SHARE = 1e-6
+
+
+def draft(definition: Definition, *, experiment: str, control: str, now: datetime) -> Experiment:
+    """control: the version that the challengers are compared with."""
+    challengers = {one.name: one.version for one in definition.challengers}
+    return Experiment(
+        id=experiment,
+        definition=definition,
+        state=State.DRAFT,
+        versions={CONTROL: control, **challengers},
+        created_at=now,
+        updated_at=now,
+    )
+
+
+def metrics_of(definition: Definition, declared: Sequence[Metric]) -> list[Metric]:
+    """All that the experiment counts: what it names, what serving measures, and pairs.
+
+    declared: by the model's settings; a name that nobody declared is a mean, the higher the better.
+    """
+    known = metrics_by_name([*declared, *definition.metrics])
+    guarded = [guardrail.metric for guardrail in definition.guardrails]
+    named = [definition.primary, *guarded, *definition.secondary, *_MEASURED]
+    found = [known.get(name) or Metric(name=name) for name in dict.fromkeys(named)]
+    return found if definition.mode == "split" else [*found, *PAIRED]
+
+
+def start(
+    experiment: Experiment,
+    *,
+    metrics: list[Metric],
+    namespace_range: assignment.Range,
+    planned_units: int | None,
+    now: datetime,
+) -> Experiment:
+    """planned_units: None when nothing is known yet of the primary metric's spread."""
+    _require(experiment, State.DRAFT)
+    definition = experiment.definition
+    first = _phase(1, assignment.apportion(definition.shares()), now)
+    known = definition.planned_units or planned_units
+    update: dict[str, object] = {
+        "state": State.RUNNING,
+        "metrics": metrics,
+        "phases": [first],
+        "namespace_range": namespace_range,
+        "planned_units": known,
+        "started_at": now,
+        "ramped_at": now,
+        "ends_at": now + timedelta(days=definition.duration_days),
+        "updated_at": now,
+    }
+    if known is not None:
+        update["tuned_for_units"] = effective_units(definition, known)
+    return experiment.model_copy(update=update)
+
+
+def pause(experiment: Experiment, *, now: datetime) -> Experiment:
+    """The champion answers everybody; outcomes of what was answered are counted all the same."""
+    _require(experiment, State.RUNNING)
+    return experiment.model_copy(update={"state": State.PAUSED, "updated_at": now})
+
+
+def resume(experiment: Experiment, *, now: datetime) -> Experiment:
+    _require(experiment, State.PAUSED)
+    return experiment.model_copy(update={"state": State.RUNNING, "updated_at": now})
+
+
+def conclude(
+    experiment: Experiment, state: State, *, why: str, winner: str | None = None, now: datetime
+) -> Experiment:
+    """Over for good: a concluded experiment takes no units and moves no more."""
+    if experiment.state in CONCLUDED:
+        raise ExperimentNotRunning(f"experiment {experiment.id!r} is {experiment.state.value!r}")
+    return experiment.model_copy(
+        update={
+            "state": state,
+            "conclusion": why[:500],
+            "winner": winner,
+            "concluded_at": now,
+            "updated_at": now,
+        }
+    )
+
+
+def reshare(experiment: Experiment, shares: Mapping[str, float], *, now: datetime) -> Experiment:
+    """Other shares from now on; only units of the boundary move. A dropped arm has share 0."""
+    _require(experiment, State.RUNNING, State.PAUSED)
+    last = experiment.phases[-1]
+    present = [Segment(one.start, one.end, one.arm) for one in last.ranges]
+    moved = assignment.reapportion(present, shares)
+    phases = [*experiment.phases, _phase(last.number + 1, moved, now)]
+    return experiment.model_copy(update={"phases": phases, "updated_at": now})
+
+
+def without(experiment: Experiment, arm: str) -> dict[str, float]:
+    """The shares when an arm's units are given to the others, in proportion."""
+    shares = experiment.phases[-1].shares()
+    left = {name: share for name, share in shares.items() if name != arm and share > _LEAST_SHARE}
+    total = sum(left.values())
+    return {name: share / total for name, share in left.items()}
+
+
+def challengers_left(experiment: Experiment) -> list[str]:
+    """Those that still get units."""
+    shares = experiment.phases[-1].shares()
+    return [name for name in experiment.versions if name != CONTROL and shares.get(name, 0) > 0]
+
+
+def next_ramp_step(experiment: Experiment, *, now: datetime) -> Experiment | None:
+    """The experiment one step further, when the step has lasted long enough; None otherwise."""
+    last = len(experiment.definition.ramp) - 1
+    if experiment.ramp_step >= last or experiment.ramped_at is None:
+        return None
+    if now - experiment.ramped_at < timedelta(hours=experiment.definition.ramp_step_h):
+        return None
+    update = {"ramp_step": experiment.ramp_step + 1, "ramped_at": now, "updated_at": now}
+    return experiment.model_copy(update=update)
+
+
+def is_ramping(experiment: Experiment) -> bool:
+    return experiment.ramp_step < len(experiment.definition.ramp) - 1
+
+
+def take_look(experiment: Experiment, look: Look, *, now: datetime) -> Experiment:
+    return experiment.model_copy(update={"looks": [*experiment.looks, look], "updated_at": now})
+
+
+def extend(experiment: Experiment, *, now: datetime) -> Experiment:
+    assert experiment.started_at is not None, "only what runs is extended"
+    days = experiment.definition.duration_days * EXTENSION
+    ends_at = experiment.started_at + timedelta(days=days)
+    return experiment.model_copy(
+        update={"is_extended": True, "ends_at": ends_at, "updated_at": now}
+    )
+
+
+def effective_units(definition: Definition, planned_units: int) -> float:
+    """Of the control and one challenger at the horizon."""
+    shares = definition.shares()
+    control = planned_units * shares[CONTROL]
+    challenger = planned_units * max(share for arm, share in shares.items() if arm != CONTROL)
+    return sequences.effective_units(round(control), round(challenger))
+
+
+def route_of(experiment: Experiment, *, holdout: float) -> Route:
+    """What serving must know while the experiment runs."""
+    assert experiment.namespace_range is not None, "only what runs has a route"
+    phase = experiment.phases[-1]
+    return Route(
+        experiment=experiment.id,
+        mode=experiment.definition.mode,
+        namespace=experiment.namespace,
+        namespace_range=experiment.namespace_range,
+        holdout=holdout,
+        salt=experiment.salt,
+        phase=phase.number,
+        ranges=phase.ranges,
+        exposed=experiment.exposed,
+        versions=experiment.versions,
+        shadow_share=experiment.definition.shadow_share,
+        comparing=experiment.definition.comparing,
+    )
+
+
+def _phase(number: int, segments: Sequence[Segment], now: datetime) -> Phase:
+    ranges = [ArmRange(start=one.start, end=one.end, arm=one.arm) for one in segments]
+    return Phase(number=number, ranges=ranges, since=now)
+
+
+def _require(experiment: Experiment, *states: State) -> None:
+    if experiment.state not in states:
+        raise ExperimentNotRunning(f"experiment {experiment.id!r} is {experiment.state.value!r}")
