@@ -2,12 +2,13 @@
 Pure and versioned: who calls it, and what is done about a verdict, is not known here."""
 
 from datetime import timedelta
-from math import inf, isfinite, log, sqrt
+from math import inf, isfinite, log
 from typing import NamedTuple
 
-from chalicelib.experiments.lifecycle import EXTENSION, challengers_left, is_ramping
+from chalicelib.experiments.holds import holds, primaries
+from chalicelib.experiments.lifecycle import EXTENSION, challengers_left
 from chalicelib.experiments.model import CONTROL, Experiment, Look
-from chalicelib.experiments.report import Action, Analysis, ArmReport, Comparison, Verdict
+from chalicelib.experiments.report import Action, Analysis, Comparison, Verdict
 from chalicelib.kit.values import Value
 from chalicelib.stats import group_sequential, normal
 
@@ -20,14 +21,10 @@ FUTILE_BELOW = 0.05
 """Least predictive power with which a half-done experiment goes on."""
 PROMISING_FROM = 0.5
 """Least predictive power with which an experiment is extended."""
-LEAST_MATURED_SHARE = 0.8
-_LAG_Z = 3.29
-"""Arms whose shares of arrived outcomes differ by more (p < 0.001) are not compared."""
 _GIVE_UP_AFTER = 2.0
 """Planned durations after which what is still held back is stopped."""
 _RULE_OF_THREE = 3.0
 """0 of n seen: the rate is below 3/n with a confidence of 95 %."""
-_WEEK = timedelta(days=7)
 
 
 class Standing(Value):
@@ -58,12 +55,18 @@ def decide(experiment: Experiment, analysis: Analysis, standing: Standing) -> Ve
     if harmful is not None:
         reasons = [f"harm:{harmful.metric}"]
         return _verdict(experiment, "roll_back", reasons, arm=harmful.arm, z=harmful.z)
-    if experiment.definition.mode == "shadow":
-        return _shadow(experiment, analysis)
     clock = _clock(experiment, analysis)
+    if experiment.definition.mode == "shadow":
+        # It ends by itself, and never promotes: nobody was answered by the challenger.
+        is_over = clock is not None and clock.spending >= 1.0
+        return _verdict(experiment, "stop" if is_over else "continue", ["shadow"])
     if clock is None:
         return _verdict(experiment, "continue", ["no-plan-yet"])
-    held = _held(experiment, analysis)
+    return _by_the_clock(experiment, analysis, clock)
+
+
+def _by_the_clock(experiment: Experiment, analysis: Analysis, clock: "_Clock") -> Verdict:
+    held = holds(experiment, analysis)
     if held:
         gives_up = clock.lateness >= _GIVE_UP_AFTER
         return _verdict(experiment, "stop" if gives_up else "continue", held)
@@ -101,13 +104,6 @@ def _harm(experiment: Experiment, analysis: Analysis) -> Comparison | None:
     return max(shown, key=lambda one: one.harm_evidence or 0.0, default=None)
 
 
-def _shadow(experiment: Experiment, analysis: Analysis) -> Verdict:
-    """A shadow run ends by itself, and never promotes: nobody was answered by the challenger."""
-    clock = _clock(experiment, analysis)
-    is_over = clock is not None and clock.spending >= 1.0
-    return _verdict(experiment, "stop" if is_over else "continue", ["shadow"])
-
-
 def _clock(experiment: Experiment, analysis: Analysis) -> _Clock | None:
     if experiment.started_at is None:
         return None
@@ -126,63 +122,6 @@ def _units_with_value(analysis: Analysis) -> int:
     found = [one for one in analysis.comparisons if one.role == "primary"]
     control = max((one.control_units for one in found), default=0)
     return control + sum(one.units for one in found)
-
-
-def _held(experiment: Experiment, analysis: Analysis) -> list[str]:
-    """Why no look is taken now, though one may be due: it would rest on a wrong comparison."""
-    definition = experiment.definition
-    reasons: list[str] = []
-    if analysis.sample_ratio.alarms:
-        reasons.append("sample-ratio")
-    if is_ramping(experiment):
-        reasons.append("ramping")
-    if definition.whole_weeks and experiment.started_at is not None:
-        reasons += ["before-one-week"] if analysis.at - experiment.started_at < _WEEK else []
-    left = {CONTROL, *challengers_left(experiment)}
-    arms = [arm for arm in analysis.arms if arm.name in left]
-    if any(arm.outcome_share < definition.least_outcome_share for arm in arms):
-        reasons.append("too-few-outcomes")
-    if any(arm.matured_share < LEAST_MATURED_SHARE for arm in arms):
-        reasons.append("outcomes-not-due")
-    if not _counts_absent(experiment) and _arrivals_differ(arms):
-        reasons.append("outcomes-differ-by-arm")
-    return reasons + _unanswered(experiment, analysis)
-
-
-def _counts_absent(experiment: Experiment) -> bool:
-    """Where a unit without an outcome counts as zero, the share of outcomes is the effect itself."""
-    primary = next(m for m in experiment.metrics if m.name == experiment.definition.primary)
-    return primary.counts_absent
-
-
-def _arrivals_differ(arms: list[ArmReport]) -> bool:
-    control = next(arm for arm in arms if arm.name == CONTROL)
-    return any(_lag_z(control, arm) > _LAG_Z for arm in arms if arm.name != CONTROL)
-
-
-def _lag_z(control: ArmReport, arm: ArmReport) -> float:
-    """|z| of two shares of arrived outcomes, with the pooled variance."""
-    n_c, n_t = control.units, arm.units
-    if n_c == 0 or n_t == 0:
-        return 0.0
-    pooled = (control.outcome_share * n_c + arm.outcome_share * n_t) / (n_c + n_t)
-    variance = pooled * (1.0 - pooled) * (1.0 / n_c + 1.0 / n_t)
-    gap = abs(arm.outcome_share - control.outcome_share)
-    return gap / sqrt(variance) if variance > 0.0 else 0.0
-
-
-def _unanswered(experiment: Experiment, analysis: Analysis) -> list[str]:
-    found = _primaries(experiment, analysis)
-    if any(one.z is not None for one in found):
-        return []
-    return [f"inconclusive:{one.inconclusive or 'no-units'}" for one in found[:1]] or [
-        "inconclusive:no-units"
-    ]
-
-
-def _primaries(experiment: Experiment, analysis: Analysis) -> list[Comparison]:
-    left = challengers_left(experiment)
-    return [one for one in analysis.comparisons if one.role == "primary" and one.arm in left]
 
 
 def _is_due(experiment: Experiment, clock: _Clock) -> bool:
@@ -207,7 +146,7 @@ def _at_look(experiment: Experiment, analysis: Analysis, clock: _Clock) -> Verdi
         information=clock.information,
     )
     bounds = _bounds(experiment, [*experiment.looks, look])
-    candidates = [one for one in _primaries(experiment, analysis) if one.z is not None]
+    candidates = [one for one in primaries(experiment, analysis) if one.z is not None]
     best = max(candidates, key=lambda one: one.z or -inf)
     worst = min(candidates, key=lambda one: one.z or inf)
     z = best.z or 0.0
