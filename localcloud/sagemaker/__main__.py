@@ -56,6 +56,7 @@ def _stop(world: World, listener: Listener) -> None:
     # the clock first: a change under way must stay under way, not fail for its stopped container
     world.clock.stop()
     listener.close()
+    world.meter.stop()
     world.fleet.stop_all()
 
 

@@ -1,6 +1,7 @@
 """InvokeEndpoint: from the caller to a container and back, with what SageMaker lets through.
 Nothing here changes state."""
 
+import time
 from functools import cache
 from urllib.parse import quote
 
@@ -25,6 +26,7 @@ EXITED = "An error occurred while handling request as the model process exited."
 
 def invoke_endpoint(world: World, request: Request, endpoint: str) -> Response:
     """Answer as the container does, or raise the runtime's error."""
+    asked_at = time.perf_counter()
     headers = _passed_headers(request)
     while True:
         route = world.fleet.routes.get(endpoint)
@@ -33,12 +35,22 @@ def invoke_endpoint(world: World, request: Request, endpoint: str) -> Response:
             raise ApiError("ValidationError", message)
         _check_size(request, route)
         variant = _pick(route, endpoint, request.headers.get(TARGET_VARIANT))
+        sent_at = time.perf_counter()
         try:
-            answer = _invoke(world, variant, headers, request.body, endpoint=endpoint)
-        except ContainerGone as error:
+            answer = _invoke(world, variant, headers, request.body)
+        except ContainerGone:
             if world.fleet.routes.get(endpoint) is not route:
                 continue  # an update took the container away between the look-up and the call
-            raise _model_error(world, endpoint, status=0, message=EXITED) from error
+            answer = Answer(0, {}, EXITED.encode())
+        except ContainerTimeout:
+            answer = Answer(0, {}, TIMED_OUT.encode())
+        world.meter.count(
+            endpoint,
+            variant.name,
+            status=answer.status,
+            model_s=time.perf_counter() - sent_at,
+            overhead_s=sent_at - asked_at,
+        )
         return _response(world, endpoint, variant, answer)
 
 
@@ -89,17 +101,13 @@ def _pick(route: Route, endpoint: str, target: str | None) -> RoutedVariant:
     return variant
 
 
-def _invoke(
-    world: World, variant: RoutedVariant, headers: dict[str, str], body: bytes, *, endpoint: str
-) -> Answer:
+def _invoke(world: World, variant: RoutedVariant, headers: dict[str, str], body: bytes) -> Answer:
     if variant.slots is not None and not variant.slots.acquire(blocking=False):
         message = "The endpoint's maximum concurrency was exceeded. Please try again later."
         raise ApiError("ThrottlingException", message, status=429)
     try:
         timeout_s = world.settings.invoke_timeout_s
         return variant.container.invoke(headers, body, timeout_s=timeout_s)
-    except ContainerTimeout as error:
-        raise _model_error(world, endpoint, status=0, message=TIMED_OUT) from error
     finally:
         if variant.slots is not None:
             variant.slots.release()

@@ -8,6 +8,7 @@ from localcloud.sagemaker.delivery import Bus
 from localcloud.sagemaker.events import Announcer
 from localcloud.sagemaker.faults import CallLog, Fault, Injector
 from localcloud.sagemaker.fleet import Fleet, s3_client
+from localcloud.sagemaker.metrics import Meter
 from localcloud.sagemaker.settings import Settings
 from localcloud.sagemaker.storage import Store
 from localcloud.sagemaker.wire import JsonObject
@@ -24,6 +25,7 @@ class World:
     injector: Injector
     announcer: Announcer
     calls: CallLog
+    meter: Meter
 
 
 @dataclass(frozen=True)
@@ -49,4 +51,5 @@ def build_world(settings: Settings) -> World:
         injector=injector,
         announcer=Announcer(Bus(settings), injector),
         calls=CallLog(),
+        meter=Meter(settings),
     )
