@@ -5,13 +5,16 @@ from typing import Any, NamedTuple, NoReturn
 
 from botocore.exceptions import ClientError, ReadTimeoutError
 from pydantic import Field, ValidationError
+from pydantic_core import from_json
 
 from chalicelib.kit import aws
 from chalicelib.kit.errors import Flaw, Upstream
+from chalicelib.kit.media import JSON
 from chalicelib.kit.telemetry import logger
 from chalicelib.kit.values import Told
 from chalicelib.registry.model import Live
 from chalicelib.serving.model import (
+    MAX_ANSWER_BYTES,
     EndpointBusy,
     EndpointMissing,
     InputRefused,
@@ -25,9 +28,19 @@ _INPUT_STATUSES = range(400, 500)
 _DETAIL_LETTERS = 500
 
 
+class Request(NamedTuple):
+    body: bytes
+    content_type: str
+    accept: str
+
+
 class Output(NamedTuple):
     content: bytes
     content_type: str
+
+    @property
+    def is_json(self) -> bool:
+        return is_json(self.content_type)
 
 
 class _FlawTold(Told):
@@ -42,11 +55,15 @@ class _ProblemTold(Told):
     errors: list[_FlawTold] = Field(default_factory=list[_FlawTold])
 
 
-def invoke(live: Live, body: bytes, *, content_type: str, accept: str) -> Output:
-    """Raises one of the failures of `serving.model`; an endpoint is asked once only."""
+def invoke(live: Live, request: Request) -> Output:
+    """Raises one of the failures of `serving.model`, also when what came is no answer; an endpoint
+    is asked once only."""
     try:
         answer = aws.sagemaker_runtime().invoke_endpoint(
-            EndpointName=live.endpoint, Body=body, ContentType=content_type, Accept=accept
+            EndpointName=live.endpoint,
+            Body=request.body,
+            ContentType=request.content_type,
+            Accept=request.accept,
         )
         content = answer["Body"].read()
     except ReadTimeoutError as error:
@@ -55,7 +72,24 @@ def invoke(live: Live, body: bytes, *, content_type: str, accept: str) -> Output
         raise EndpointBusy("the endpoint cannot be reached", retry_after_s=_RETRY_SOON_S) from error
     except ClientError as error:
         _refuse(live, error)
-    return Output(content, answer.get("ContentType", "application/octet-stream"))
+    output = Output(content, answer.get("ContentType", "application/octet-stream"))
+    _check(output)
+    return output
+
+
+def is_json(content_type: str) -> bool:
+    return content_type.partition(";")[0].strip().lower() == JSON
+
+
+def _check(output: Output) -> None:
+    size = len(output.content)
+    if size > MAX_ANSWER_BYTES:
+        raise ModelFailed(f"the model answered {size} bytes, more than can be sent")
+    if output.is_json:
+        try:
+            from_json(output.content, allow_inf_nan=False, cache_strings="none")
+        except ValueError as error:
+            raise ModelFailed("the model answered JSON that is none") from error
 
 
 def _refuse(live: Live, error: ClientError) -> NoReturn:

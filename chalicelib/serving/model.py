@@ -3,6 +3,7 @@ Nothing here calls anything."""
 
 from pydantic import JsonValue
 
+from chalicelib.experiments.model import ArmName, ExperimentId
 from chalicelib.kit.errors import Busy, Conflict, Invalid, TooLarge, Upstream, UpstreamTimeout
 from chalicelib.kit.values import Value
 from chalicelib.registry.model import ModelName
@@ -17,11 +18,14 @@ MAX_ANSWER_BYTES = 4_400_000
 
 
 class Prediction(Value):
-    """`output` is the model's own answer, as it came."""
+    """`output` is the model's own answer, as it came. A prediction outside of experiments has no
+    members `experiment` and `arm`."""
 
     request_id: str
     model: ModelName
     version: VersionName
+    experiment: ExperimentId | None = None
+    arm: ArmName | None = None
     output: JsonValue
 
 

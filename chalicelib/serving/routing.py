@@ -1,12 +1,13 @@
-"""Which endpoint answers: the routing table, kept in the function for a short time.
-Pure bookkeeping; reading the registry is the service's part."""
+"""Which endpoint answers, and which experiments run: kept in the function for a short time.
+Pure bookkeeping; reading the registry and the experiments is done by `choosing`."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
-from chalicelib.registry.model import Live
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
 
 
 class Question(NamedTuple):
@@ -17,30 +18,25 @@ class Question(NamedTuple):
     version: str | None = None
 
 
-class _Entry(NamedTuple):
-    live: Live
-    read_at: float
-
-
 @dataclass
-class RoutingTable:
-    """Answers of the registry, each good for `ttl_s` seconds of the monotonic clock."""
+class RoutingTable(Generic[K, V]):
+    """Answers of a table, each good for `ttl_s` seconds of the monotonic clock."""
 
     ttl_s: float
     now: Callable[[], float] = time.monotonic
-    _entries: dict[Question, _Entry] = field(default_factory=dict[Question, _Entry])
+    _entries: dict[K, tuple[V, float]] = field(default_factory=dict[K, tuple[V, float]])
 
-    def find(self, question: Question) -> Live | None:
+    def find(self, question: K) -> V | None:
         entry = self._entries.get(question)
-        return entry.live if entry and self.now() - entry.read_at < self.ttl_s else None
+        return entry[0] if entry and self.now() - entry[1] < self.ttl_s else None
 
-    def find_stale(self, question: Question) -> Live | None:
-        """The last answer, however old: for when the registry cannot be read."""
+    def find_stale(self, question: K) -> V | None:
+        """The last answer, however old: for when the table cannot be read."""
         entry = self._entries.get(question)
-        return entry.live if entry else None
+        return entry[0] if entry else None
 
-    def put(self, question: Question, live: Live) -> None:
-        self._entries[question] = _Entry(live, self.now())
+    def put(self, question: K, answer: V) -> None:
+        self._entries[question] = (answer, self.now())
 
-    def forget(self, question: Question) -> None:
+    def forget(self, question: K) -> None:
         self._entries.pop(question, None)

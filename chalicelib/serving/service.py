@@ -1,34 +1,30 @@
-"""Answer a prediction: find the version that answers, ask its endpoint, issue the receipt.
+"""Answer a prediction: ask the endpoint that was chosen, issue the receipt, tell experiments.
 Warm and without an experiment this makes no call but the one to the endpoint."""
 
 import json
 import secrets
 import time
-from functools import cache
 from typing import NamedTuple
 
-from botocore.exceptions import ClientError
-from pydantic_core import from_json
-
-from chalicelib.kit import aws, strictjson
-from chalicelib.kit.errors import Malformed
+from chalicelib.experiments.traffic import Chosen
+from chalicelib.kit import strictjson
+from chalicelib.kit.errors import Busy, Malformed, Upstream
 from chalicelib.kit.media import JSON, check_accept, media_type_of
-from chalicelib.kit.settings import settings
+from chalicelib.kit.telemetry import logger
 from chalicelib.receipts import service as receipts
 from chalicelib.receipts.model import Receipt
-from chalicelib.registry import service as registry
 from chalicelib.registry.model import Live
-from chalicelib.serving import endpoints
+from chalicelib.serving import choosing, endpoints, telling
+from chalicelib.serving.choosing import Choice, Visit
+from chalicelib.serving.endpoints import Output, Request
 from chalicelib.serving.model import (
-    MAX_ANSWER_BYTES,
     MAX_BODY_BYTES,
     MAX_SERVERLESS_BODY_BYTES,
     EndpointMissing,
     InputTooLarge,
-    ModelFailed,
     NoChampion,
 )
-from chalicelib.serving.routing import Question, RoutingTable
+from chalicelib.serving.telling import Trial
 
 
 class Answered(NamedTuple):
@@ -38,36 +34,40 @@ class Answered(NamedTuple):
     content_type: str
     request_id: str
     version: str
+    experiment: str | None
+    arm: str | None
 
 
-def predict(
-    tenant: str, model: str, *, version: str | None, body: bytes, content_type: str, accept: str
-) -> Answered:
-    """version: a live version to ask instead of the champion."""
-    content_type = content_type or JSON
-    check_accept(accept)
-    _check(body, media_type_of(content_type))
-    question = Question(tenant, model, version)
-    live = _route(question)
-    output = _invoke(question, live, body, content_type=content_type, accept=accept)
-    receipt = Receipt(
-        tenant=tenant,
-        model=model,
-        version=live.version,
-        issued_at_ms=time.time_ns() // 1_000_000,
-        nonce=secrets.token_urlsafe(9),
-    )
-    request_id = receipts.issue(receipt)
-    content = output.content
-    if _is_json(output.content_type):
-        content = _envelope(receipt, request_id, content)
-    if len(content) > MAX_ANSWER_BYTES:
-        raise ModelFailed(f"the model answered {len(content)} bytes, more than can be sent")
-    return Answered(content, output.content_type, request_id, live.version)
+class _Asked(NamedTuple):
+    """One prediction, before it is known what comes of it."""
+
+    tenant: str
+    model: str
+    request: Request
+    visit: Visit
+    choice: Choice
+    issued_at_ms: int
+    nonce: str
+
+
+class _Served(NamedTuple):
+    live: Live
+    output: Output
+
+
+def predict(tenant: str, model: str, request: Request, visit: Visit) -> Answered:
+    check_accept(request.accept)
+    _check(request.body, media_type_of(request.content_type))
+    issued_at_ms, nonce = time.time_ns() // 1_000_000, secrets.token_urlsafe(9)
+    choice = choosing.choose(tenant, model, visit, nonce=nonce)
+    asked = _Asked(tenant, model, request, visit, choice, issued_at_ms, nonce)
+    return _answer(asked, _serve(asked))
 
 
 def forget_routes() -> None:
-    _routing_table.cache_clear()
+    """And what waits to be told of predictions."""
+    choosing.forget_all()
+    telling.forget()
 
 
 def _check(body: bytes, media_type: str) -> None:
@@ -79,60 +79,144 @@ def _check(body: bytes, media_type: str) -> None:
         strictjson.check(body)
 
 
-def _is_json(content_type: str) -> bool:
-    return content_type.partition(";")[0].strip().lower() == JSON
-
-
-def _route(question: Question) -> Live:
-    table = _routing_table()
-    live = table.find(question)
-    if live is not None:
-        return live
+def _serve(asked: _Asked) -> _Served:
+    """A failure of the model or its endpoint counts for the arm; what the caller did wrong is no
+    error of an arm."""
+    trial = _trial(asked) if asked.choice.is_counted else None
+    sending = telling.expose(trial) if trial else None
+    started_s = time.perf_counter()
     try:
-        live = registry.live(question.tenant, question.model, question.version)
-    except (ClientError, *aws.NO_ANSWER):
-        live = table.find_stale(question)
-        if live is None:
-            raise
-        return live
-    if live is None:
-        asked = f"version {question.version!r}" if question.version else "no version"
-        raise NoChampion(f"{asked} of model {question.model!r} is in service")
-    table.put(question, live)
-    return live
+        served = _invoke(asked.choice, asked.request)
+        latency_ms = _ms_since(started_s)
+    except (Upstream, Busy):
+        _tell(asked, trial, None, _ms_since(started_s))
+        raise
+    finally:
+        if sending is not None:
+            telling.wait(sending)
+    _tell(asked, trial, served.output, latency_ms)
+    return served
 
 
-def _invoke(
-    question: Question, live: Live, body: bytes, *, content_type: str, accept: str
-) -> endpoints.Output:
+def _trial(asked: _Asked) -> Trial | None:
+    chosen, unit = asked.choice.chosen, asked.choice.unit_hash
+    if chosen is None or unit is None:
+        return None
+    return Trial(
+        tenant=asked.tenant,
+        experiment=chosen.route.experiment,
+        arm=chosen.arm,
+        phase=chosen.route.phase,
+        unit=unit,
+        issued_at_ms=asked.issued_at_ms,
+        nonce=asked.nonce,
+        covariate=asked.visit.covariate,
+        segment=asked.visit.segment,
+    )
+
+
+def _invoke(choice: Choice, request: Request) -> _Served:
     """When the endpoint is gone the table may just be old: look again, and ask the new one."""
     try:
-        return _ask(live, body, content_type=content_type, accept=accept)
+        return _ask(choice.live, request)
     except EndpointMissing:
-        _routing_table().forget(question)
-        fresh = _route(question)
-        if fresh.endpoint == live.endpoint:
+        choosing.forget(choice.question)
+        fresh = _find_again(choice)
+        if fresh is None or fresh.endpoint == choice.live.endpoint:
             raise
-        return _ask(fresh, body, content_type=content_type, accept=accept)
+        return _ask(fresh, request)
 
 
-def _ask(live: Live, body: bytes, *, content_type: str, accept: str) -> endpoints.Output:
-    most = MAX_SERVERLESS_BODY_BYTES
-    if live.hosting == "serverless" and len(body) > most:
-        raise InputTooLarge(f"the body has {len(body)} bytes, a serverless endpoint takes {most}")
-    return endpoints.invoke(live, body, content_type=content_type, accept=accept)
-
-
-def _envelope(receipt: Receipt, request_id: str, output: bytes) -> bytes:
-    """The model's JSON is checked and then passed on byte by byte, not written again."""
+def _find_again(choice: Choice) -> Live | None:
     try:
-        from_json(output, allow_inf_nan=False, cache_strings="none")
-    except ValueError as error:
-        raise ModelFailed("the model answered JSON that is none") from error
+        return choosing.find_live(choice.question)
+    except NoChampion:
+        if choice.chosen is None:
+            raise
+        return None  # the arm was taken down: its endpoint is missing, whoever is champion
+
+
+def _ask(live: Live, request: Request) -> _Served:
+    size, most = len(request.body), MAX_SERVERLESS_BODY_BYTES
+    if live.hosting == "serverless" and size > most:
+        raise InputTooLarge(f"the body has {size} bytes, a serverless endpoint takes {most}")
+    return _Served(live, endpoints.invoke(live, request))
+
+
+def _ms_since(started_s: float) -> float:
+    return (time.perf_counter() - started_s) * 1000
+
+
+def _tell(asked: _Asked, trial: Trial | None, output: Output | None, latency_ms: float) -> None:
+    """output: None when the model or its endpoint failed."""
+    if trial is not None:
+        if output is None:
+            telling.tell_error(trial)
+        else:
+            telling.keep_measurement(trial, latency_ms)
+    if asked.choice.copied is not None:
+        _copy(asked, asked.choice.copied, output, latency_ms)
+
+
+def _copy(asked: _Asked, chosen: Chosen, output: Output | None, latency_ms: float) -> None:
+    """Send what was asked and answered to the queue of copies, for a share of predictions."""
+    from chalicelib.serving import copies  # noqa: PLC0415 - for few predictions only
+
+    if not copies.is_sampled(asked.nonce, chosen.route.shadow_share):
+        return
+    text = copies.write(
+        copies.Copy(
+            tenant=asked.tenant,
+            model=asked.model,
+            experiment=chosen.route.experiment,
+            arm=chosen.arm,
+            phase=chosen.route.phase,
+            unit=asked.choice.unit_hash or asked.nonce,
+            issued_at_ms=asked.issued_at_ms,
+            nonce=asked.nonce,
+            question=copies.Content(
+                content=asked.request.body, content_type=asked.request.content_type
+            ),
+            accept=asked.request.accept,
+            reply=copies.reply_of(output, latency_ms),
+        )
+    )
+    if text is None:
+        logger.warning("copy_too_large", model=asked.model, size_bytes=len(asked.request.body))
+    else:
+        telling.send_copy(text)
+
+
+def _answer(asked: _Asked, served: _Served) -> Answered:
+    chosen = asked.choice.chosen
+    receipt = Receipt(
+        tenant=asked.tenant,
+        model=asked.model,
+        version=served.live.version,
+        issued_at_ms=asked.issued_at_ms,
+        nonce=asked.nonce,
+        experiment=chosen and chosen.route.experiment,
+        arm=chosen and chosen.arm,
+        propensity=chosen and chosen.propensity,
+        unit_hash=asked.choice.unit_hash,
+        phase=chosen and chosen.route.phase,
+        is_forced=chosen is not None and chosen.is_forced,
+    )
+    request_id, output = receipts.issue(receipt), served.output
+    content = _envelope(receipt, request_id, output) if output.is_json else output.content
+    return Answered(
+        content,
+        output.content_type,
+        request_id,
+        receipt.version,
+        experiment=receipt.experiment,
+        arm=receipt.arm,
+    )
+
+
+def _envelope(receipt: Receipt, request_id: str, output: Output) -> bytes:
+    """The model's JSON was checked, and is passed on byte by byte, not written again."""
     head = {"request_id": request_id, "model": receipt.model, "version": receipt.version}
-    return json.dumps(head)[:-1].encode() + b', "output": ' + output + b"}"
-
-
-@cache
-def _routing_table() -> RoutingTable:
-    return RoutingTable(ttl_s=settings().routing_ttl_s)
+    if receipt.experiment is not None and receipt.arm is not None:
+        head |= {"experiment": receipt.experiment, "arm": receipt.arm}
+    return json.dumps(head)[:-1].encode() + b', "output": ' + output.content + b"}"
