@@ -1,5 +1,5 @@
 """A prediction as it travels to the queue of copies, to be asked of the experiment's other arm.
-Pure text in and out; who sends a copy and who answers it is not known here."""
+Text in and out only; who sends a copy and who answers it is not known here."""
 
 import hashlib
 
@@ -9,7 +9,7 @@ from chalicelib.experiments.model import ArmName, ExperimentId
 from chalicelib.experiments.service import MOST_COPY_BYTES
 from chalicelib.kit.values import Value
 from chalicelib.registry.model import ModelName
-from chalicelib.serving.endpoints import Output
+from chalicelib.serving.model import Output
 
 
 class _Carried(Value):

@@ -1,7 +1,7 @@
 """SageMaker's runtime: send one request to one endpoint, and say what went wrong in our words.
 The provider's error texts stay here; only a container's problem document may reach the caller."""
 
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 from botocore.exceptions import ClientError, ReadTimeoutError
 from pydantic import Field, ValidationError
@@ -9,7 +9,6 @@ from pydantic_core import from_json
 
 from chalicelib.kit import aws
 from chalicelib.kit.errors import Flaw, Upstream
-from chalicelib.kit.media import JSON
 from chalicelib.kit.telemetry import logger
 from chalicelib.kit.values import Told
 from chalicelib.registry.model import Live
@@ -20,27 +19,14 @@ from chalicelib.serving.model import (
     InputRefused,
     ModelFailed,
     ModelTimeout,
+    Output,
+    Request,
 )
 
 _RETRY_SOON_S = 1
 _RETRY_AFTER_REPAIR_S = 30
 _INPUT_STATUSES = range(400, 500)
 _DETAIL_LETTERS = 500
-
-
-class Request(NamedTuple):
-    body: bytes
-    content_type: str
-    accept: str
-
-
-class Output(NamedTuple):
-    content: bytes
-    content_type: str
-
-    @property
-    def is_json(self) -> bool:
-        return is_json(self.content_type)
 
 
 class _FlawTold(Told):
@@ -75,10 +61,6 @@ def invoke(live: Live, request: Request) -> Output:
     output = Output(content, answer.get("ContentType", "application/octet-stream"))
     _check(output)
     return output
-
-
-def is_json(content_type: str) -> bool:
-    return content_type.partition(";")[0].strip().lower() == JSON
 
 
 def _check(output: Output) -> None:

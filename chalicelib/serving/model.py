@@ -1,6 +1,8 @@
 """A prediction as the caller sees it, and the ways in which one can fail.
 Nothing here calls anything."""
 
+from typing import NamedTuple
+
 from pydantic import JsonValue
 
 from chalicelib.experiments.model import ArmName, ExperimentId
@@ -15,6 +17,29 @@ MAX_SERVERLESS_BODY_BYTES = 4 * 1024 * 1024
 """Serverless inference takes and gives 4 MB (SageMaker developer guide)."""
 MAX_ANSWER_BYTES = 4_400_000
 """Lambda answers at most 6 MB, and binary bodies travel in base64."""
+
+
+class Request(NamedTuple):
+    """What an endpoint is asked, as it came."""
+
+    body: bytes
+    content_type: str
+    accept: str
+
+
+class Output(NamedTuple):
+    """What an endpoint answered, as it came."""
+
+    content: bytes
+    content_type: str
+
+    @property
+    def media_type(self) -> str:
+        return self.content_type.partition(";")[0].strip().lower()
+
+    @property
+    def is_json(self) -> bool:
+        return self.media_type == "application/json"
 
 
 class Prediction(Value):

@@ -14,8 +14,7 @@ from chalicelib.registry.model import ModelName
 from chalicelib.registry.semver import VersionName
 from chalicelib.serving import service
 from chalicelib.serving.choosing import Visit
-from chalicelib.serving.endpoints import Request
-from chalicelib.serving.model import Prediction
+from chalicelib.serving.model import Prediction, Request
 
 bp = Blueprint(__name__)
 

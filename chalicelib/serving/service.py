@@ -16,13 +16,14 @@ from chalicelib.receipts.model import Receipt
 from chalicelib.registry.model import Live
 from chalicelib.serving import choosing, endpoints, telling
 from chalicelib.serving.choosing import Choice, Visit
-from chalicelib.serving.endpoints import Output, Request
 from chalicelib.serving.model import (
     MAX_BODY_BYTES,
     MAX_SERVERLESS_BODY_BYTES,
     EndpointMissing,
     InputTooLarge,
     NoChampion,
+    Output,
+    Request,
 )
 from chalicelib.serving.telling import Trial
 
