@@ -1,5 +1,5 @@
 """Evidence that may be looked at after every unit: one normal mixture, as e-values and as bounds.
-Nothing that is valid at one planned look only; no variance is estimated here."""
+Nothing that is valid at one planned look only; sums and intervals for one look are elsewhere."""
 
 from math import erfc, exp, inf, log, pi, sqrt, ulp
 
@@ -14,6 +14,30 @@ _MOST_STEPS = 60
 def effective_units(control: int, treatment: int) -> float:
     """n_c n_t / (n_c + n_t): one unit's variance divided by it is the variance of a difference."""
     return control * treatment / (control + treatment) if control and treatment else 0.0
+
+
+def cautious_variance(
+    *,
+    difference: float,
+    control_n: int,
+    control_variance: float,
+    treatment_n: int,
+    treatment_variance: float,
+) -> float:
+    """The variance of a difference that automatic decisions use, early and with unequal arms too.
+
+    The variances given are those of the two means. The larger of Welch's and the pooled one: in a
+    small arm of skewed values the mean and its own variance move together, so a low mean looks
+    surely low, and Welch's alone calls harm in far more than alpha of the looks of a ramp. The
+    pooled one, around the common mean as in a score test, alone would trust a noisy small arm.
+    """
+    units = control_n + treatment_n
+    per_difference = 1.0 / control_n + 1.0 / treatment_n
+    within = (control_n - 1) * control_n * control_variance
+    within += (treatment_n - 1) * treatment_n * treatment_variance
+    between = difference * difference / per_difference
+    pooled = (within + between) / (units - 1) * per_difference
+    return max(control_variance + treatment_variance, pooled)
 
 
 def information_ratio(units: float, *, tuned_for_units: float, alpha: float) -> float:

@@ -121,6 +121,29 @@ def test_effective_units_are_those_of_the_smaller_arm_at_most(control: int, trea
     assert 0.0 <= units <= min(control, treatment)
 
 
+def test_a_small_quiet_arm_borrows_the_variance_of_all_units():
+    # 0 of 100 against 50 of 1,000: the score test's variance p (1-p) (1/n_c + 1/n_t), p = 50/1100.
+    p = 50 / 1100
+
+    variance = sequences.cautious_variance(
+        difference=-0.05,
+        control_n=1000,
+        control_variance=0.05 * 0.95 / 999,
+        treatment_n=100,
+        treatment_variance=0.0,
+    )
+
+    assert variance == pytest.approx(p * (1 - p) * (1 / 1000 + 1 / 100) * 1100 / 1099, rel=1e-12)
+
+
+def test_a_small_loud_arm_keeps_its_own_variance():
+    variance = sequences.cautious_variance(
+        difference=0.0, control_n=1000, control_variance=1e-3, treatment_n=100, treatment_variance=1
+    )
+
+    assert variance == 1.001
+
+
 def test_before_the_first_unit_nothing_is_ruled_out():
     assert sequences.log_evidence(0.0, 0.0) == 0.0
     assert sequences.half_width(0.0, 0.0, alpha=0.05) == math.inf
