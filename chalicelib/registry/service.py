@@ -188,13 +188,22 @@ def fail_deployment(
     return gate.change_stage(tenant, name, version, decide, why, also)
 
 
-def promote(tenant: str, name: str, version: str, *, actor: str, reason: str) -> Version:
+def promote(
+    tenant: str,
+    name: str,
+    version: str,
+    *,
+    actor: str,
+    reason: str,
+    also: Also = gate.nothing_else,
+) -> Version:
     """Make a candidate the champion. Raises VersionNotLive for any other stage."""
 
     def decide(reads: Reads) -> Change:
         return stages.promote(reads.model, reads.version, reads.champion, now=reads.now)
 
-    return gate.change_stage(tenant, name, version, decide, Why("model.promoted", actor, reason))
+    why = Why("model.promoted", actor, reason)
+    return gate.change_stage(tenant, name, version, decide, why, also)
 
 
 def roll_back(tenant: str, name: str, *, to: str | None, actor: str, reason: str) -> Version:

@@ -1,0 +1,77 @@
+"""How a changed experiment is written: with its route, its part of the namespace, and the ledger.
+What changes, and why, is decided by the callers."""
+
+from chalicelib.experiments import lifecycle, store
+from chalicelib.experiments.model import CONCLUDED, Experiment, ExperimentNotFound, State
+from chalicelib.experiments.store import ExperimentRow, Namespace
+from chalicelib.experiments.traffic import Routes
+from chalicelib.kit import tables
+from chalicelib.kit.tables import Write
+from chalicelib.ledger import service as ledger
+from chalicelib.ledger.model import Facts, Note
+
+
+def read(tenant: str, experiment: str) -> ExperimentRow:
+    """Raises ExperimentNotFound."""
+    found = store.read_experiment(tenant, experiment)
+    if found is None:
+        raise ExperimentNotFound(f"there is no experiment {experiment!r}")
+    return found
+
+
+def save(
+    tenant: str,
+    row: ExperimentRow,
+    after: Experiment,
+    *,
+    actor: str,
+    action: str,
+    facts: Facts | None = None,
+) -> Experiment:
+    """Raises tables.Stale when the experiment has changed since it was read."""
+    note = note_of(row.experiment, after, action, actor=actor, facts=facts)
+    tables.commit(writes_of(tenant, row, after, note))
+    return after
+
+
+def writes_of(tenant: str, row: ExperimentRow, after: Experiment, note: Note) -> list[Write]:
+    """The experiment, its route, its part of the namespace and the ledger's entry: all or none."""
+    writes = [store.put_experiment(tenant, row, after)]
+    writes += ledger.writes(tenant, subject_of(after.id), [note])
+    if after.namespace_range is None:
+        return writes
+    namespace_row = store.read_namespace(tenant, after.namespace)
+    space = namespace_row.namespace if namespace_row else Namespace(holdout=0.0)
+    routes_row = store.read_routes(tenant, after.model)
+    before = routes_row.routes if routes_row else Routes()
+    routes = [route for route in before.routes if route.experiment != after.id]
+    if after.state is State.RUNNING:
+        routes.append(lifecycle.route_of(after, holdout=space.holdout))
+    if routes != before.routes:
+        writes.append(store.put_routes(tenant, after.model, routes_row, Routes(routes=routes)))
+    if after.state in CONCLUDED and after.id in space.ranges:
+        left = {name: taken for name, taken in space.ranges.items() if name != after.id}
+        freed = space.model_copy(update={"ranges": left})
+        writes.append(store.put_namespace(tenant, after.namespace, namespace_row, freed))
+    return writes
+
+
+def subject_of(experiment: str) -> str:
+    """The ledger subject under which everything about an experiment is recorded."""
+    return f"experiment/{experiment}"
+
+
+def note_of(
+    before: Experiment, after: Experiment, action: str, *, actor: str, facts: Facts | None = None
+) -> Note:
+    return Note(
+        actor=actor,
+        action=action,
+        before={"state": before.state.value},
+        after={"state": after.state.value, "shares": _shares(after), "exposed": after.exposed},
+        facts=facts or {},
+    )
+
+
+def _shares(found: Experiment) -> Facts | None:
+    return dict(found.phases[-1].shares()) if found.phases else None

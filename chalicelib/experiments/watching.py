@@ -1,0 +1,97 @@
+"""What the schedule does: advance every running experiment, and start those that uploads ask for.
+One experiment's trouble must not keep the others waiting."""
+
+from collections.abc import Callable, Iterator
+
+from chalicelib.experiments import deciding, running, store
+from chalicelib.experiments.model import (
+    CONCLUDED,
+    Challenger,
+    Definition,
+    Experiment,
+    NamespaceFull,
+    State,
+)
+from chalicelib.kit.clock import Deadline
+from chalicelib.kit.telemetry import logger
+from chalicelib.registry import semver
+from chalicelib.registry import service as registry
+from chalicelib.registry.model import Model, Stage, Version
+
+_ACTOR = "schedule"
+
+
+def advance_all(tenant: str, *, deadline: Deadline) -> int:
+    """Returns how many could not be advanced; they are tried again at the next run."""
+    failed = 0
+    for name, act in [*_due(tenant), *_asked_for(tenant)]:
+        if deadline.passed():
+            break
+        try:
+            act()
+        except Exception:
+            # Whatever one experiment's trouble is, the others go on.
+            failed += 1
+            logger.error("experiment_not_advanced", trace=True, key=name)
+    return failed
+
+
+def _due(tenant: str) -> Iterator[tuple[str, Callable[[], object]]]:
+    for found in store.experiments(tenant):
+        if found.state is State.RUNNING:
+            yield found.id, lambda name=found.id: deciding.advance(tenant, name)
+        if (
+            found.state in CONCLUDED
+            and found.definition.retires_losers
+            and not found.retired_losers
+        ):
+            yield found.id, lambda name=found.id: running.retire_losers(tenant, name, actor=_ACTOR)
+
+
+def _asked_for(tenant: str) -> Iterator[tuple[str, Callable[[], object]]]:
+    """Of models whose settings start an experiment with every good version."""
+    for model in registry.all_models(tenant):
+        if model.settings.on_upload != "experiment" or model.champion is None:
+            continue
+        for version in registry.all_versions(tenant, model.name):
+            if _is_new(model, version):
+                name = _id_of(version)
+                yield name, lambda m=model, v=version: _begin(tenant, m, v)
+
+
+def _is_new(model: Model, version: Version) -> bool:
+    """A live candidate above the champion that was never champion itself."""
+    assert model.champion is not None, "asked only of models with a champion"
+    is_above = semver.sort_key(version.version) > semver.sort_key(model.champion.version)
+    is_live = version.stage is Stage.CANDIDATE and version.live is not None
+    return is_live and is_above and version.version not in model.former_champions
+
+
+def _begin(tenant: str, model: Model, version: Version) -> Experiment | None:
+    """Waits, without an error, while another experiment has the model's units."""
+    name = _id_of(version)
+    found = store.read_experiment(tenant, name)
+    if found is not None and found.experiment.state is not State.DRAFT:
+        return None
+    definition = found.experiment.definition if found else _definition(model, version)
+    running.create(tenant, definition, experiment=name, actor=_ACTOR)
+    try:
+        return running.start(tenant, name, actor=_ACTOR)
+    except NamespaceFull:
+        return None
+
+
+def _definition(model: Model, version: Version) -> Definition:
+    metrics = [metric.name for metric in model.settings.metrics]
+    return Definition(
+        name=_id_of(version),
+        model=model.name,
+        challengers=[Challenger(version=version.version)],
+        primary=metrics[0] if metrics else "quality_score",
+        secondary=metrics[1:],
+        retires_losers=True,
+    )
+
+
+def _id_of(version: Version) -> str:
+    return f"upload-{version.model}-{version.version}"[:64]
