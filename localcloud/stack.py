@@ -17,6 +17,7 @@ from localcloud.places import REGION, ROOT_KEY, STACK
 from localcloud.templates import app_template, bases_template, binary_media_types, tables
 
 CODE_BUCKET = f"{STACK}-deployments"
+TEMPLATE_KEY = "template.json"
 DIGEST_TAG = "digest"
 DEPLOY_TIMEOUT_S = 60.0
 
@@ -56,13 +57,17 @@ def deploy_app(endpoint_url: str, root: Path, built: Path) -> Stack:
     """Deploy the packaged app: built holds deployment.zip and template.yaml."""
     code = (built / "deployment.zip").read_bytes()
     key = f"{hashlib.sha256(code).hexdigest()}.zip"
-    s3 = client("s3", endpoint_url)
-    with contextlib.suppress(s3.exceptions.BucketAlreadyOwnedByYou):
-        s3.create_bucket(Bucket=CODE_BUCKET)
-    s3.put_object(Bucket=CODE_BUCKET, Key=key, Body=code)
+    _keep(endpoint_url, key, code)
     path = built / "template.yaml"
     template = app_template(path, code_bucket=CODE_BUCKET, code_key=key, root=root)
     return _deploy(endpoint_url, template)
+
+
+def _keep(endpoint_url: str, key: str, content: bytes) -> None:
+    s3 = client("s3", endpoint_url)
+    with contextlib.suppress(s3.exceptions.BucketAlreadyOwnedByYou):
+        s3.create_bucket(Bucket=CODE_BUCKET)
+    s3.put_object(Bucket=CODE_BUCKET, Key=key, Body=content)
 
 
 def _deploy(endpoint_url: str, template: Any) -> Stack:
@@ -77,7 +82,10 @@ def _deploy(endpoint_url: str, template: Any) -> Stack:
     if current is None or not _is_current(current, digest):
         act = cloudformation.create_stack if current is None else cloudformation.update_stack
         tags = [{"Key": DIGEST_TAG, "Value": digest}]
-        act(StackName=STACK, TemplateBody=body, Capabilities=_CAPABILITIES, Tags=tags)
+        # Through a bucket, as on AWS: a request itself takes 51,200 bytes of a template at most.
+        _keep(endpoint_url, TEMPLATE_KEY, body.encode())
+        url = f"{endpoint_url}/{CODE_BUCKET}/{TEMPLATE_KEY}"
+        act(StackName=STACK, TemplateURL=url, Capabilities=_CAPABILITIES, Tags=tags)
         current = _settled(cloudformation)
         if current is None or not _is_complete(current):
             raise DeployFailed(_failures(cloudformation))
