@@ -112,12 +112,8 @@ def _see(tenant: str, found: Experiment) -> _Seen:
     ]
     return _Seen(
         experiment=found,
-        sums=read_sums(tenant, found.id),
-        standing=Standing(
-            control_is_champion=champion is not None
-            and champion.version == found.versions[CONTROL],
-            live_arms=live,
-        ),
+        sums=sums.cells(read_sums(tenant, found.id)),
+        standing=Standing(control_is_champion=is_champion, live_arms=live),
         at=utc_now(),
     )
 
