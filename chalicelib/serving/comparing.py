@@ -1,7 +1,7 @@
 """Do two answers to one question agree? Parts of JSON within a tolerance, all else byte for byte.
 Pure: who was asked, and what a disagreement means, is not known here."""
 
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 from pydantic_core import from_json
 
@@ -43,7 +43,7 @@ def _part(value: Any, path: list[str]) -> Any:
     return _ABSENT
 
 
-def _same(one: Any, other: Any, tolerance: float) -> bool:
+def _same(one: object, other: object, tolerance: float) -> bool:
     if one is _ABSENT or other is _ABSENT:
         return False
     if _is_number(one) and _is_number(other):
@@ -52,7 +52,7 @@ def _same(one: Any, other: Any, tolerance: float) -> bool:
         return _same_members(cast(_Object, one), cast(_Object, other), tolerance)
     if isinstance(one, list) and isinstance(other, list):
         return _same_items(cast(list[Any], one), cast(list[Any], other), tolerance)
-    return type(one) is type(other) and one == other
+    return isinstance(one, bool) == isinstance(other, bool) and one == other
 
 
 def _same_members(one: _Object, other: _Object, tolerance: float) -> bool:
@@ -65,7 +65,7 @@ def _same_items(one: list[Any], other: list[Any], tolerance: float) -> bool:
     return len(one) == len(other) and all(_same(*pair, tolerance) for pair in pairs)
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
