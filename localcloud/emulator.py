@@ -10,6 +10,8 @@ The repairs, each with its test in tests/localcloud/test_emulator.py:
   over at most ten messages, at once, so that a few sent together start a process each.
 - An answer that blames messages in a way Lambda does not understand fails the whole batch.
   MiniStack takes it for success and deletes the messages.
+- A role that may send a message may send ten in one call. MiniStack asks for a right that AWS does
+  not have, sqs:SendMessageBatch.
 - A function that logs nothing answers at once. MiniStack waits 50 ms for its log.
 - State is written while it runs, a second or two late. MiniStack writes it at a clean stop.
 - When it ends, so do the functions it runs.
@@ -29,7 +31,7 @@ from typing import Any
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from ministack import app as ministack
-from ministack.core import concurrency, lambda_runtime, persistence
+from ministack.core import concurrency, iam_actions, lambda_runtime, persistence
 from ministack.services import apigateway_v1, eventbridge, lambda_svc, sqs
 
 SAVE_EVERY_S = 1.0
@@ -44,6 +46,7 @@ WINDOW_SHARE = 0.25
 """How much of a batching window passes here: nobody wants to watch a whole second go by."""
 LARGEST_BATCH_BYTES = 6 * 1024 * 1024
 
+_extract_iam_action = iam_actions.extract_iam_action
 _matches = apigateway_v1._media_type_matches
 
 
@@ -51,6 +54,7 @@ def main() -> None:
     """Serve until SIGTERM, then save and end every function still running."""
     eventbridge._dispatch_to_lambda = _invoke_as_event
     apigateway_v1._media_type_matches = _media_type_matches
+    iam_actions.extract_iam_action = _iam_action
     lambda_svc._run_sqs_batch = _run_batch
     sqs._receive_messages_for_esm = _receive_batch
     lambda_runtime.Worker._drain_stderr_bounded.__defaults__ = LOG_WAIT_S
@@ -149,6 +153,11 @@ def _invoke_as_event(arn: str, payload: str) -> None:
         eventbridge.logger.warning("EventBridge target %s is not a function", name)
         return
     lambda_svc.invoke_async_with_retry(function, json.loads(payload))
+
+
+def _iam_action(service: str, *request: Any) -> str | None:
+    action = _extract_iam_action(service, *request)
+    return action.removesuffix("Batch") if action and service == "sqs" else action
 
 
 def _receive_batch(queue_url: str, batch_size: int) -> list[Any]:

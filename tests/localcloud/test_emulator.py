@@ -82,6 +82,12 @@ def test_a_function_may_do_only_what_its_role_allows(cloud: Cloud) -> None:
     assert invoke(cloud, {"action": "overreach"}) == "AccessDenied"
 
 
+def test_a_function_that_may_send_a_message_may_send_many_in_one_call(cloud: Cloud) -> None:
+    invoke(cloud, {"action": "send", "body": "sent-by-a-function"})
+
+    assert eventually(lambda: batch_with(cloud, "sent-by-a-function"))
+
+
 def test_a_function_finds_its_names_and_sagemaker_in_its_environment(cloud: Cloud) -> None:
     environment = invoke(cloud, {"action": "environment"})
 

@@ -55,6 +55,10 @@ def worker(event: dict[str, Any], context: Any) -> Any:
             time.sleep(event["seconds"])
         case "environment":
             return dict(os.environ)
+        case "send":
+            entries = [{"Id": "1", "MessageBody": event["body"]}]
+            queue = os.environ["WORK_QUEUE_URL"]
+            boto3.client("sqs").send_message_batch(QueueUrl=queue, Entries=entries)
         case "overreach":
             return _overreach()
     return {"pid": os.getpid(), "left_ms": context.get_remaining_time_in_millis()}
