@@ -2,7 +2,7 @@
 No outcome is better than another here, and no look at the data is counted."""
 
 from collections.abc import Callable, Sequence
-from math import isfinite, sqrt
+from math import inf, isfinite, sqrt
 from typing import NamedTuple
 
 from chalicelib.stats import student
@@ -184,6 +184,8 @@ def lift_interval(estimate: Estimate, *, critical: float) -> Lift | Inconclusive
         return Inconclusive("zero-baseline")
     if estimate.variance <= 0.0:
         return Inconclusive("no-variance")
+    if critical == inf:
+        return Inconclusive("unbounded-lift")
     lift = estimate.difference / base
     if abs(base) >= max(5.0, 2.5 * critical) * sqrt(variance_c):
         half = critical * sqrt(_variance_against(estimate, 1.0 + lift)) / abs(base)

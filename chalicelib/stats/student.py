@@ -6,6 +6,7 @@ from math import copysign, erfc, exp, expm1, inf, isnan, lgamma, log, log1p, pi,
 from chalicelib.stats import normal
 
 _LOG_SQRT_PI = 0.5 * log(pi)
+_TWO_DENSITIES_AT_ZERO = sqrt(2.0 / pi)
 _NORMAL_FROM = 13.0
 _MOST_DECAY = 0.9
 _MOST_STEPS = 80
@@ -27,8 +28,6 @@ def two_sided_p(t: float, df: float) -> float:
     """P(|T| >= |t|), for df > 0; relative error below 1e-10 down to 1e-300."""
     if not df > 0.0 or isnan(t):
         raise ValueError(f"t is a number and df positive, not {t!r} and {df!r}")
-    if t == 0.0:
-        return 1.0
     return _tail(_decay(abs(t), df), df)
 
 
@@ -73,7 +72,7 @@ def _tail(decay: float, df: float) -> float:
         return _near_normal(decay, df)
     a, x, total = 0.5 * df, exp(-decay), 0.0
     term = _first_term(decay, a)
-    while term > 1e-17 * total:
+    while is_near or term > 1e-17 * total:
         if is_near and a >= 0.5 * _NORMAL_FROM:
             return total + _near_normal(decay, 2.0 * a)
         total += term
@@ -97,11 +96,10 @@ def _near_normal(decay: float, df: float) -> float:
     """
     a = df - 0.5
     z2 = a * decay
-    z = sqrt(z2)
     r = 0.25 / (a * a)
     moment = total = erfc(sqrt(0.5 * z2))
     mass = whole = 1.0
-    edge = 2.0 * normal.density(z) * z * r
+    edge = _TWO_DENSITIES_AT_ZERO * exp(-0.5 * z2) * sqrt(z2) * r
     for coefficient, odd, odds in _EXPANSION:
         moment = edge * (z2 + odd) + odds * r * moment
         whole *= odds * r

@@ -1,7 +1,7 @@
 """Relative lifts by the delta method and by Fieller, and margins of non-inferiority.
 Each against a second way to the same number."""
 
-from math import sqrt
+from math import inf, sqrt
 
 import pytest
 from hypothesis import given
@@ -63,6 +63,13 @@ def test_fieller_ends_where_the_score_reaches_the_critical_value(base: float, co
 
 def test_a_baseline_that_may_be_zero_bounds_no_lift():
     found = comparison.lift_interval(make_estimate(base=1.9), critical=CRITICAL)
+
+    assert found == Inconclusive("unbounded-lift")
+
+
+@pytest.mark.parametrize("errors", [(0.0, 1.0), (1.0, 1.0)])
+def test_an_infinite_critical_value_bounds_no_lift(errors: tuple[float, float]):
+    found = comparison.lift_interval(make_estimate(errors=errors), critical=inf)
 
     assert found == Inconclusive("unbounded-lift")
 

@@ -41,8 +41,14 @@ def test_p_of_very_many_degrees_is_the_normal_one_and_its_first_correction(t: fl
     assert student.two_sided_p(t, df) == pytest.approx(expansion, rel=t**8 / df**2 + 1e-11, abs=0)
 
 
-def test_p_is_one_without_a_difference_and_the_same_on_both_sides():
-    assert student.two_sided_p(0.0, 5.0) == 1.0
+@pytest.mark.parametrize("df", DFS)
+@pytest.mark.parametrize("t", [0.0, 1e-320, 1e-170])
+def test_p_is_one_without_a_difference(t: float, df: float):
+    assert student.two_sided_p(t, df) == pytest.approx(1.0, abs=1e-11)
+    assert student.quantile(0.5, df) == 0.0
+
+
+def test_p_is_the_same_on_both_sides():
     assert student.two_sided_p(-3.0, 5.0) == student.two_sided_p(3.0, 5.0)
 
 
