@@ -203,8 +203,9 @@ def _event(
     rules: _Rules,
 ) -> Event:
     """In an experiment what it does not use, but everyone may say, is the version's own."""
-    is_own = receipt.experiment is None or (name not in rules.ranges and name in _EVERYWHERE.ranges)
-    _check(receipt, name, value, member=member, rules=_EVERYWHERE if is_own else rules)
+    is_aside = name not in rules.ranges and name in _EVERYWHERE.ranges
+    _check(receipt, name, value, member=member, rules=_EVERYWHERE if is_aside else rules)
+    is_own = receipt.experiment is None or is_aside
     own = subject_of_version(receipt.model, receipt.version)
     parts = [receipt.nonce, name, *([feedback.outcome_id] if feedback.outcome_id else [])]
     return Event(
