@@ -8,6 +8,8 @@ import pytest
 
 REPOSITORY = Path(__file__).parents[2]
 POLICIES = sorted((REPOSITORY / ".chalice" / "policies").glob("*.json"))
+WITHOUT_RESOURCES = {"Trace", "ReadMetrics"}
+"""Statements about services that know no resources: X-Ray, and the reading of CloudWatch."""
 
 
 @pytest.mark.parametrize("path", POLICIES, ids=lambda path: path.stem)
@@ -16,24 +18,26 @@ def test_a_policy_names_its_actions_and_resources(path: Path) -> None:
         assert statement["Effect"] == "Allow"
         assert not [action for action in listed(statement["Action"]) if "*" in action]
         if listed(statement["Resource"]) == ["*"]:
-            assert statement["Sid"] == "Trace"  # X-Ray knows no resources
+            assert statement["Sid"] in WITHOUT_RESOURCES
 
 
 @pytest.mark.parametrize("path", POLICIES, ids=lambda path: path.stem)
 def test_the_ledger_can_only_grow(path: Path) -> None:
-    granted = {
-        action
-        for statement in statements(path)
-        if any("LedgerTable" in resource for resource in listed(statement["Resource"]))
-        for action in listed(statement["Action"])
-    }
-
-    assert granted <= {
+    assert granted_on("LedgerTable", path) <= {
         "dynamodb:ConditionCheckItem",
         "dynamodb:GetItem",
         "dynamodb:PutItem",
         "dynamodb:Query",
     }
+
+
+@pytest.mark.parametrize("path", POLICIES, ids=lambda path: path.stem)
+def test_only_the_function_that_counts_may_change_what_was_counted(path: Path) -> None:
+    reading = {"dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"}
+
+    changing = granted_on("OutcomesTable", path) - reading
+
+    assert bool(changing) == (path.stem == "fold_outcomes")
 
 
 def test_http_can_make_and_remove_no_endpoint() -> None:
@@ -54,6 +58,15 @@ def test_every_policy_file_belongs_to_a_function() -> None:
     used = {function["iam_policy_file"] for function in config["lambda_functions"].values()}
 
     assert used == {f"policies/{path.name}" for path in POLICIES}
+
+
+def granted_on(resource: str, path: Path) -> set[str]:
+    return {
+        action
+        for statement in statements(path)
+        if any(resource in named for named in listed(statement["Resource"]))
+        for action in listed(statement["Action"])
+    }
 
 
 def statements(path: Path) -> list[dict[str, Any]]:
