@@ -43,9 +43,14 @@ class Seen(BaseModel):
     value: str
 
 
+class Headers(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+    unit: Annotated[str | None, Field(alias="sommelier-unit", max_length=5)] = None
+
+
 @endpoint(bp, "GET /things/{name}", role=Role.VIEWER, summary="Read")
-def read(call: Call, name: str, query: Query) -> Seen:
-    return Seen(name=name, value=f"{query.limit} {call.accept} {call.request_id}")
+def read(call: Call, name: str, query: Query, headers: Headers) -> Seen:
+    return Seen(name=headers.unit or name, value=f"{query.limit} {call.accept} {call.request_id}")
 
 
 @endpoint(bp, "PUT /things/{name}", role=Role.OPERATOR, summary="Write", status=202)
@@ -242,3 +247,17 @@ def test_each_route_declares_its_role():
         "VIEWER",
         "VIEWER",
     ]
+
+
+@pytest.mark.parametrize("spelling", ["Sommelier-Unit", "SOMMELIER-UNIT", "sommelier-unit"])
+def test_headers_are_arguments_in_any_spelling(spelling: str):
+    reply = ask("GET", headers={spelling: "u-1"})
+
+    assert reply.json["name"] == "u-1"
+
+
+def test_a_header_that_is_wrong_is_named():
+    reply = ask("GET", headers={"Sommelier-Unit": "too long"})
+
+    assert reply.status == 422
+    assert reply.json["errors"][0]["at"] == "headers.sommelier-unit"

@@ -207,3 +207,28 @@ def test_a_scan_reads_no_page_that_nobody_asks_for(rows: str):
     first = next(tables.scan_partition(_table(), rows, page_size=2))
 
     assert (first.doc, len(calls)) == ("0", 1)
+
+
+def test_many_rows_are_read_at_once_and_missing_ones_left_out(tenant: str):
+    keys = [Key(f"{tenant}#counters", f"{number:03d}") for number in range(130)]
+    for key in keys[::2]:
+        _create(key, f'"{key.sk}"')
+
+    found = tables.read_many(_table(), [*keys, *keys])
+
+    assert {key.sk: row.doc for key, row in found.items()} == {
+        key.sk: f'"{key.sk}"' for key in keys[::2]
+    }
+
+
+def test_no_rows_are_read_without_a_call():
+    assert tables.read_many("no-such-table", []) == {}
+
+
+def test_a_row_may_carry_the_time_after_which_it_goes(key: Key):
+    tables.commit([tables.create(_table(), key, "{}", expires_at_s=2_000_000_000)])
+
+    stored = {"pk": {"S": key.pk}, "sk": {"S": key.sk}}
+    item = aws.dynamodb().get_item(TableName=_table(), Key=stored)
+
+    assert item["Item"]["expires_at"] == {"N": "2000000000"}
