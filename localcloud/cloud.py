@@ -105,7 +105,7 @@ def running(
 
     root: the project. ports: free ones when None. state: where everything is kept, by default
     the project's .local/cloud. app: False starts only the emulators with the tables, bucket,
-    secret, queue and roles, without packaging the app.
+    secrets, queues and roles, without packaging the app.
     """
     ports = ports or Ports.free()
     places = Places.of(root.resolve(), state)

@@ -26,7 +26,7 @@ def app_template(built: Path, *, code_bucket: str, code_key: str, root: Path) ->
 
 
 def bases_template(root: Path) -> Node:
-    """Return the tables, bucket, secret, queue and roles of resources.yaml, without functions."""
+    """Return the tables, bucket, secrets, queues and roles of resources.yaml, without functions."""
     template = _load(root / ".chalice" / "resources.yaml")
     resources = template["Resources"].items()
     kept = {name: found for name, found in resources if found.get("Type", "").startswith(_BASES)}

@@ -33,6 +33,23 @@ def test_the_bases_of_the_real_app_start_without_packaging_it(tmp_path: Path) ->
     assert not [pid for pid in pids(bases) if exists(pid)]
 
 
+def test_the_bases_of_the_real_app_carry_its_queues_and_the_key_of_units(tmp_path: Path) -> None:
+    with running(REPOSITORY, state=tmp_path, app=False) as bases:
+        names, sqs = bases.app_environment, bases.client("sqs")
+        sqs.send_message(QueueUrl=names["OUTCOMES_QUEUE_URL"], MessageBody="outcome")
+        sqs.send_message(QueueUrl=names["SHADOW_QUEUE_URL"], MessageBody="copy")
+        got = [
+            sqs.receive_message(QueueUrl=names[name])["Messages"][0]["Body"]
+            for name in ("OUTCOMES_QUEUE_URL", "SHADOW_QUEUE_URL")
+        ]
+        table = bases.client("dynamodb").describe_time_to_live(TableName=names["OUTCOMES_TABLE"])
+        key = bases.client("secretsmanager").get_secret_value(SecretId=names["UNIT_KEY_SECRET"])
+
+    assert got == ["outcome", "copy"]
+    assert table["TimeToLiveDescription"]["AttributeName"] == "expires_at"
+    assert len(key["SecretString"]) == 64
+
+
 def test_a_restart_finds_everything_and_deploys_nothing(toy: Path, tmp_path: Path) -> None:
     with running(toy, state=tmp_path) as before:
         before.client("s3").put_object(Bucket=before.bucket, Key="kept", Body=b"bytes")

@@ -37,7 +37,9 @@ def test_the_template_passes_the_linter_and_each_function_has_its_own_role(
         if found["Type"] == "AWS::Serverless::Function"
     ]
     assert (ran.returncode, ran.stderr) == (0, "")
-    assert sorted(roles) == ["ApiHandlerRole", "OnUploadRole", "TickRole", "WorkerRole"]
+    assert sorted(roles) == [
+        *("ApiHandlerRole", "ConsumeRole", "OnUploadRole", "TickRole", "WorkerRole"),
+    ]
     assert "MiB, limit 30 MiB" in ran.stdout
 
 
