@@ -27,7 +27,12 @@ PUBLIC_ROOMS = {
 """What other features may see; of a feature that is not named here, DEFAULT_PUBLIC_ROOMS."""
 DEFAULT_PUBLIC_ROOMS = frozenset({"service", "model"})
 
-PURE_ROOMS = frozenset({"model", "semver", "stages", "uploads", "routing", "openapi", "page"})
+PURE_ROOMS = frozenset(
+    """
+    analysis assignment bandit comparing comparisons decisions estimates events fold holds
+    lifecycle metrics model openapi page report routing semver sizing stages sums traffic uploads
+    """.split()
+)
 PURE_FOLDERS = frozenset({"archive"})
 PURE_KIT = frozenset({"errors", "clock", "values"})
 DOORS = frozenset({"routes", "triggers"})
@@ -82,7 +87,8 @@ class Module:
     def is_pure(self) -> bool:
         is_feature = self.feature not in ("kit", "app")
         in_pure_folder = not PURE_FOLDERS.isdisjoint(self.name.split("."))
-        return is_feature and (self.room in PURE_ROOMS or in_pure_folder)
+        is_pure_room = self.room in PURE_ROOMS or in_pure_folder or self.feature == "stats"
+        return is_feature and is_pure_room
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,170 @@
-"""HTTP of experiments: outcomes that come back.
-What may be said, and what becomes of it, is the features' own rooms' to decide."""
+"""HTTP of experiments: their life, their analysis, and the outcomes that come back.
+What may be said, and what becomes of it, is the other rooms' to decide."""
+
+from typing import Annotated
 
 from chalice.app import Blueprint
+from pydantic import Field
 
-from chalicelib.experiments import feedback
+from chalicelib.experiments import deciding, feedback, running
+from chalicelib.experiments.deciding import Assessment, Replayed
 from chalicelib.experiments.feedback import FeedbackAnswer, FeedbackBody
-from chalicelib.kit.http import Call, Role, endpoint
+from chalicelib.experiments.model import ArmName, Definition, Experiment, ExperimentId, State
+from chalicelib.kit.http import Answer, Call, Role, endpoint
+from chalicelib.kit.paging import Page, PageQuery
+from chalicelib.kit.values import Value
+from chalicelib.registry.model import ModelName
 
 bp = Blueprint(__name__)
+
+_Reason = Annotated[str, Field(max_length=500)]
+
+
+class NewExperiment(Definition):
+    id: ExperimentId | None = None
+    """Made from the name when it is not given."""
+    start: bool = False
+    """Take units at once, instead of waiting as a draft."""
+
+    def definition(self) -> Definition:
+        return Definition.model_validate(self.model_dump(exclude={"id", "start"}))
+
+
+class ExperimentsQuery(PageQuery):
+    model: ModelName | None = None
+    state: State | None = None
+
+
+class Because(Value):
+    reason: _Reason = ""
+
+
+class Promotion(Value):
+    arm: ArmName | None = None
+    """Which challenger, when there are several."""
+    reason: _Reason = ""
+
+
+class NewShares(Value):
+    """Of the experiment's units, for every arm; 0 drops one."""
+
+    shares: dict[ArmName, Annotated[float, Field(ge=0, le=1)]]
+    reason: _Reason = ""
+
+
+class Replay(Value):
+    items: list[Replayed]
+
+
+@endpoint(
+    bp,
+    "POST /api/experiments",
+    role=Role.OPERATOR,
+    summary="Define an experiment between live versions of a model",
+    status=201,
+)
+def create_experiment(call: Call, body: NewExperiment) -> Answer[Experiment]:
+    made = running.create(call.tenant, body.definition(), experiment=body.id, actor=call.caller)
+    if body.start and made.state is State.DRAFT:
+        made = running.start(call.tenant, made.id, actor=call.caller)
+    return Answer(made, headers={"Location": f"/api/experiments/{made.id}"})
+
+
+@endpoint(
+    bp, "GET /api/experiments", role=Role.VIEWER, summary="Experiments by id, of a model or a state"
+)
+def list_experiments(call: Call, query: ExperimentsQuery) -> "Page[Experiment]":
+    return running.list_all(
+        call.tenant,
+        model=query.model,
+        state=query.state,
+        limit=query.limit,
+        cursor=query.cursor,
+    )
+
+
+@endpoint(
+    bp,
+    "GET /api/experiments/{experiment}",
+    role=Role.VIEWER,
+    summary="An experiment: its definition, shares, looks and conclusion",
+)
+def get_experiment(call: Call, experiment: ExperimentId) -> Experiment:
+    return running.get(call.tenant, experiment)
+
+
+@endpoint(
+    bp,
+    "GET /api/experiments/{experiment}/analysis",
+    role=Role.VIEWER,
+    summary="Numbers that stay honest however often anyone looks, and what the rule makes of them",
+)
+def analyse_experiment(call: Call, experiment: ExperimentId) -> Assessment:
+    return deciding.assess(call.tenant, experiment)
+
+
+@endpoint(
+    bp,
+    "GET /api/experiments/{experiment}/replay",
+    role=Role.VIEWER,
+    summary="Make every recorded decision again from the numbers recorded with it",
+)
+def replay_decisions(call: Call, experiment: ExperimentId) -> Replay:
+    return Replay(items=deciding.replay(call.tenant, experiment))
+
+
+@endpoint(
+    bp,
+    "POST /api/experiments/{experiment}/start",
+    role=Role.OPERATOR,
+    summary="Take units from now on, for the first time or after a pause",
+)
+def start_experiment(call: Call, experiment: ExperimentId) -> Experiment:
+    return running.start(call.tenant, experiment, actor=call.caller)
+
+
+@endpoint(
+    bp,
+    "POST /api/experiments/{experiment}/pause",
+    role=Role.OPERATOR,
+    summary="The champion answers everybody until the experiment is started again",
+)
+def pause_experiment(call: Call, experiment: ExperimentId, body: Because) -> Experiment:
+    return running.pause(call.tenant, experiment, actor=call.caller, reason=body.reason)
+
+
+@endpoint(
+    bp,
+    "POST /api/experiments/{experiment}/stop",
+    role=Role.OPERATOR,
+    summary="End the experiment; the champion stays",
+)
+def stop_experiment(call: Call, experiment: ExperimentId, body: Because) -> Experiment:
+    return running.stop(call.tenant, experiment, actor=call.caller, reason=body.reason)
+
+
+@endpoint(
+    bp,
+    "POST /api/experiments/{experiment}/promote",
+    role=Role.OPERATOR,
+    summary="End the experiment with a challenger as champion, whatever the numbers say",
+)
+def promote_challenger(call: Call, experiment: ExperimentId, body: Promotion) -> Experiment:
+    return running.promote(
+        call.tenant, experiment, arm=body.arm, actor=call.caller, reason=body.reason
+    )
+
+
+@endpoint(
+    bp,
+    "PUT /api/experiments/{experiment}/shares",
+    role=Role.OPERATOR,
+    summary="Other shares while the experiment runs; only boundary units move",
+)
+def put_shares(call: Call, experiment: ExperimentId, body: NewShares) -> Experiment:
+    return running.reshare(
+        call.tenant, experiment, body.shares, actor=call.caller, reason=body.reason
+    )
 
 
 @endpoint(

@@ -1,14 +1,24 @@
-"""Entry points of experiments without HTTP: the queue of what is to be counted.
+"""Entry points of experiments without HTTP: queue, feedback files, schedule, test manager.
 Each takes the same event twice, late or out of order."""
 
 from typing import Any
 
-from chalice.app import Blueprint, SQSEvent
+from chalice.app import Blueprint, CloudWatchEvent, Rate, SQSEvent
 
+from chalicelib.experiments import manager, watching
 from chalicelib.kit.clock import Deadline
+from chalicelib.kit.settings import settings
 from chalicelib.kit.triggers import trigger
+from chalicelib.registry.uploads import UploadEvent
 
 bp = Blueprint(__name__)
+
+_FEEDBACK_UPLOADED = {
+    "source": ["aws.s3"],
+    "detail-type": ["Object Created"],
+    # The packaging step puts the stage's bucket here; until then no bucket matches.
+    "detail": {"bucket": {"name": ["BUCKET"]}, "object": {"key": [{"prefix": "feedback/"}]}},
+}
 
 
 @bp.on_sqs_message(
@@ -26,7 +36,40 @@ def fold_outcomes(event: SQSEvent) -> dict[str, Any]:
 
     records: list[dict[str, Any]] = event.to_dict()["Records"]
     bodies = {record["messageId"]: record["body"] for record in records}
-    context: Any = event.context  # typed as a mapping, which it is not
-    deadline = Deadline.of(context, margin_s=15, at_most_s=840)
-    failed = inbox.take(bodies, deadline=deadline)
+    failed = inbox.take(bodies, deadline=_deadline(event.context))
     return {"batchItemFailures": [{"itemIdentifier": message} for message in failed]}
+
+
+@bp.on_cw_event(_FEEDBACK_UPLOADED, name="on_feedback_file")
+@trigger
+def on_feedback_file(event: CloudWatchEvent) -> dict[str, Any]:
+    """Take in a file of outcomes; its report says what became of every line."""
+    from chalicelib.experiments import files  # noqa: PLC0415
+
+    uploaded = UploadEvent.model_validate(event.detail).object
+    report = files.take(
+        settings().tenant_id,
+        uploaded.key,
+        object_version=uploaded.version_id,
+        deadline=_deadline(event.context),
+    )
+    return {"accepted": report.accepted, "refused": report.refused}
+
+
+@bp.schedule(Rate(5, unit=Rate.MINUTES), name="advance_experiments")
+@trigger
+def advance_experiments(event: CloudWatchEvent) -> dict[str, Any]:
+    """Ask the rule of every running experiment, and do what it says."""
+    failed = watching.advance_all(settings().tenant_id, deadline=_deadline(event.context))
+    return {"failed": failed}
+
+
+@bp.lambda_function(name="ab-test-manager")
+@trigger
+def ab_test_manager(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Answer one action; a refused one is answered too, with its code, and changes nothing."""
+    return manager.answer(event, tenant=settings().tenant_id)
+
+
+def _deadline(context: Any) -> Deadline:
+    return Deadline.of(context, margin_s=15, at_most_s=840)

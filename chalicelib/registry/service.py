@@ -189,13 +189,7 @@ def fail_deployment(
 
 
 def promote(
-    tenant: str,
-    name: str,
-    version: str,
-    *,
-    actor: str,
-    reason: str,
-    also: Also = gate.nothing_else,
+    tenant: str, name: str, version: str, *, actor: str, reason: str, also: Also = gate.nothing_else
 ) -> Version:
     """Make a candidate the champion. Raises VersionNotLive for any other stage."""
 
