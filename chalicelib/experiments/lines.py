@@ -24,6 +24,7 @@ _TRUTHS = {"true": True, "1": True, "false": False, "0": False}
 _BOM = b"\xef\xbb\xbf"
 _WIDE_BOMS = (b"\xff\xfe", b"\xfe\xff")
 _GZIP = b"\x1f\x8b"
+_Stream = io.BufferedIOBase | gzip.GzipFile
 
 
 class NotReadable(Exception):
@@ -46,7 +47,7 @@ class Line(NamedTuple):
 
 def items_of(stream: io.BufferedIOBase, *, is_csv: bool, is_gzip: bool) -> Iterator[Line]:
     """Every line, in order. Raises NotReadable where no line can be told from the next."""
-    lines = _lines(io.BufferedReader(gzip.GzipFile(fileobj=stream)) if is_gzip else stream)
+    lines = _lines(gzip.GzipFile(fileobj=stream) if is_gzip else stream)
     return _csv_items(lines) if is_csv else _json_items(lines)
 
 
@@ -129,7 +130,7 @@ def _malformed(detail: str) -> Became:
     return refused("malformed-line", detail)
 
 
-def _lines(stream: io.BufferedIOBase) -> Iterator[bytes | Became]:
+def _lines(stream: _Stream) -> Iterator[bytes | Became]:
     """Without their ends, and without a byte order mark. Raises NotReadable."""
     first = True
     while line := _next(stream):
@@ -149,7 +150,7 @@ def _lines(stream: io.BufferedIOBase) -> Iterator[bytes | Became]:
         yield refused("line-too-long", f"at most {MOST_LINE_BYTES} bytes are taken")
 
 
-def _next(stream: io.BufferedIOBase) -> bytes:
+def _next(stream: _Stream) -> bytes:
     """A line, or so much of it that it is too long."""
     try:
         return stream.readline(MOST_LINE_BYTES + len(_BOM) + len(b"\r\n") + 1)
