@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from chalice.package import YAMLTemplateSerializer
 
 REPOSITORY = Path(__file__).parents[2]
 POLICIES = sorted((REPOSITORY / ".chalice" / "policies").glob("*.json"))
@@ -50,6 +51,36 @@ def test_http_can_make_and_remove_no_endpoint() -> None:
         "sagemaker:InvokeEndpoint",
     }
     assert "iam:PassRole" not in granted
+
+
+def test_a_function_may_take_messages_of_its_queue_and_of_no_other() -> None:
+    taking = {"sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"}
+
+    granted = {path.stem: granted_on("Queue", path) & taking for path in POLICIES}
+
+    assert {name for name, actions in granted.items() if actions} == {
+        "answer_shadows",
+        "fold_outcomes",
+    }
+    for name, queue in (("answer_shadows", "ShadowQueue"), ("fold_outcomes", "OutcomesQueue")):
+        path = REPOSITORY / ".chalice" / "policies" / f"{name}.json"
+        assert granted_on(queue, path) >= taking
+
+
+@pytest.mark.parametrize(
+    ("queue", "function"), [("OutcomesQueue", "fold_outcomes"), ("ShadowQueue", "answer_shadows")]
+)
+def test_a_message_stays_hidden_for_six_times_its_functions_timeout(
+    queue: str, function: str
+) -> None:
+    text = (REPOSITORY / ".chalice" / "resources.yaml").read_text()
+    config = json.loads((REPOSITORY / ".chalice" / "config.json").read_text())
+
+    found = YAMLTemplateSerializer().load_template(text)["Resources"][queue]["Properties"]
+
+    # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+    timeout_s = config["lambda_functions"][function]["lambda_timeout"]
+    assert found["VisibilityTimeout"] >= 6 * timeout_s
 
 
 def test_every_policy_file_belongs_to_a_function() -> None:
