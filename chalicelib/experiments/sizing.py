@@ -69,7 +69,7 @@ def needed_units(design: Design, *, variance: float, effect: float) -> int | Inc
         return Inconclusive("out-of-range")
     if isinstance(found, Inconclusive):
         return found
-    most = max(found.total, _least_units(design))
+    most = max(found.total, least_units(design))
     return most if most <= MOST_UNITS else Inconclusive("out-of-range")
 
 
@@ -77,7 +77,7 @@ def found_effect(design: Design, *, variance: float, units: int) -> float | Inco
     """The smallest difference found with the design's power, once `units` have a value."""
     if variance <= 0.0:
         return Inconclusive("no-variance")
-    if units < _least_units(design):
+    if units < least_units(design):
         return Inconclusive("too-few-units")
     return planning.minimal_effect(
         variance=variance, units=units, drift=drift(design), traffic=_compared(design)
@@ -108,6 +108,12 @@ def by_arm(design: Design, units: float) -> dict[str, int]:
     return {arm: ceil(units * share - _ROUNDING) for arm, share in design.shares.items()}
 
 
+def least_units(design: Design) -> int:
+    """Until the smallest arm may be compared at all."""
+    units = design.least_units_per_arm / min(design.shares.values())
+    return ceil(min(units, 2.0 * MOST_UNITS) - _ROUNDING)
+
+
 def looks_of(design: Design) -> list[Look]:
     """Evenly spaced, the last at the horizon."""
     return [Look(k / design.looks, k / design.looks) for k in range(1, design.looks + 1)]
@@ -116,11 +122,6 @@ def looks_of(design: Design) -> list[Look]:
 def bounds_of(design: Design) -> tuple[float, ...]:
     """The z that the primary metric must reach at each look; infinite where it cannot."""
     return boundary(looks_of(design), alpha=design.alpha / 2.0, reserve=design.reserve)
-
-
-def _least_units(design: Design) -> int:
-    """Until the smallest arm may be compared at all."""
-    return ceil(design.least_units_per_arm / min(design.shares.values()) - _ROUNDING)
 
 
 def _compared(design: Design) -> Traffic:
