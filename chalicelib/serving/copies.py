@@ -24,7 +24,7 @@ class Content(_Carried):
 
 
 class Reply(_Carried):
-    """How an arm answered. output: as the model gave it; None when it failed."""
+    """How an arm answered. output: as the model gave it; None when it failed or refused."""
 
     output: Content | None
     latency_ms: float

@@ -6,7 +6,6 @@ import secrets
 import time
 from typing import NamedTuple
 
-from chalicelib.experiments.traffic import Chosen
 from chalicelib.kit import strictjson
 from chalicelib.kit.errors import Busy, Malformed, Upstream
 from chalicelib.kit.media import JSON, check_accept, media_type_of
@@ -20,6 +19,7 @@ from chalicelib.serving.model import (
     MAX_BODY_BYTES,
     MAX_SERVERLESS_BODY_BYTES,
     EndpointMissing,
+    InputRefused,
     InputTooLarge,
     NoChampion,
     Output,
@@ -81,21 +81,26 @@ def _check(body: bytes, media_type: str) -> None:
 
 
 def _serve(asked: _Asked) -> _Served:
-    """A failure of the model or its endpoint counts for the arm; what the caller did wrong is no
-    error of an arm."""
+    """A failure of the model or its endpoint counts for the arm. An input that the model refuses is
+    no error of an arm, but copied: to refuse what the other arm takes is one."""
     trial = _trial(asked) if asked.choice.is_counted else None
     sending = telling.expose(trial) if trial else None
     started_s = time.perf_counter()
     try:
         served = _invoke(asked.choice, asked.request)
         latency_ms = _ms_since(started_s)
-    except (Upstream, Busy):
-        _tell(asked, trial, None, _ms_since(started_s))
+    except (Upstream, Busy, InputRefused) as error:
+        latency_ms = _ms_since(started_s)
+        if trial is not None and not isinstance(error, InputRefused):
+            telling.tell_error(trial)
+        _copy(asked, None, latency_ms)
         raise
     finally:
         if sending is not None:
             telling.wait(sending)
-    _tell(asked, trial, served.output, latency_ms)
+    if trial is not None:
+        telling.keep_measurement(trial, latency_ms)
+    _copy(asked, served.output, latency_ms)
     return served
 
 
@@ -148,19 +153,11 @@ def _ms_since(started_s: float) -> float:
     return (time.perf_counter() - started_s) * 1000
 
 
-def _tell(asked: _Asked, trial: Trial | None, output: Output | None, latency_ms: float) -> None:
-    """output: None when the model or its endpoint failed."""
-    if trial is not None:
-        if output is None:
-            telling.tell_error(trial)
-        else:
-            telling.keep_measurement(trial, latency_ms)
-    if asked.choice.copied is not None:
-        _copy(asked, asked.choice.copied, output, latency_ms)
-
-
-def _copy(asked: _Asked, chosen: Chosen, output: Output | None, latency_ms: float) -> None:
-    """Send what was asked and answered to the queue of copies, for a share of predictions."""
+def _copy(asked: _Asked, output: Output | None, latency_ms: float) -> None:
+    """Send what was asked and answered (None: no answer) to the queue of copies, if it is to go."""
+    chosen = asked.choice.copied
+    if chosen is None:
+        return
     from chalicelib.serving import copies  # noqa: PLC0415 - for few predictions only
 
     if not copies.is_sampled(asked.nonce, chosen.route.shadow_share):

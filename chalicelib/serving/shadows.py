@@ -109,7 +109,7 @@ def _ask(task: _Task) -> Event | None:
     try:
         output = endpoints.invoke(task.live, request)
     except (ModelFailed, ModelTimeout, InputRefused):
-        output = None  # the other arm took the input: to refuse it is an error as well
+        output = None  # to refuse what the other arm takes is an error as well
     except _MAY_PASS as error:
         _log_failure(task.message_id, copy, error)
         return None

@@ -77,3 +77,27 @@ def serving() -> Iterator[Queue]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def sqs_event(*bodies: str) -> dict[str, Any]:
+    """As Lambda is given it (Lambda developer guide, "Using Lambda with Amazon SQS"); the ids of
+    the messages are m0, m1 and so on."""
+    records = [
+        {
+            "messageId": f"m{number}",
+            "receiptHandle": "AQEBwJnKyrHigUMZj6rYigCgxlaS3SLy0a",
+            "body": body,
+            "attributes": {"ApproximateReceiveCount": "1", "SentTimestamp": "1545082649183"},
+            "messageAttributes": {},
+            "md5OfBody": "e4e68fb7bd0e697a0ae8f1bb342846b3",
+            "eventSource": "aws:sqs",
+            "eventSourceARN": "arn:aws:sqs:us-east-1:123456789012:shadows",
+            "awsRegion": "us-east-1",
+        }
+        for number, body in enumerate(bodies)
+    ]
+    return {"Records": records}
+
+
+def failed_ids(answer: Any) -> list[str]:
+    return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
