@@ -5,18 +5,21 @@ from collections.abc import Mapping, Sequence
 from math import inf, sqrt
 
 from chalicelib.experiments import estimates
-from chalicelib.experiments.estimates import Reading, Score
+from chalicelib.experiments.estimates import Evidence, Margin, Reading, Score, Sign, SixByPhase
 from chalicelib.experiments.lifecycle import challengers_left
 from chalicelib.experiments.model import CONCLUDED, CONTROL, Experiment
 from chalicelib.experiments.sums import Six, Sums
 from chalicelib.registry.metrics import Metric, metrics_by_name
-from chalicelib.stats import allocation
+from chalicelib.stats import allocation, sequences
 from chalicelib.stats.allocation import Batch
 from chalicelib.stats.answers import Inconclusive, Interval
 from chalicelib.stats.comparison import Estimate
+from chalicelib.stats.normal import two_sided_p, upper_quantile
 from chalicelib.stats.sequences import effective_units
 
 FLOOR = 0.05
+LEAST_OF_BATCH = 2
+"""Units of each arm in a batch that counts."""
 TUNED_FOR_BATCHES = 12
 """Where a bandit's sequences are tightest: fixed for all bandits, in batches."""
 
@@ -50,6 +53,38 @@ def closed_phases(experiment: Experiment) -> frozenset[int]:
     return frozenset(numbers if experiment.state in CONCLUDED else numbers[:-1])
 
 
+def evidence(
+    control: SixByPhase,
+    treatment: SixByPhase,
+    reading: Reading,
+    *,
+    sign: Sign,
+    margin: Margin,
+    alpha: float,
+) -> Evidence | Inconclusive:
+    """Of the sums of closed phases.
+
+    An arm that was unlucky early gets few units and stays unlucky: neither the fixed test nor the
+    sequence of all sums is valid. But each closed phase is a batch with shares fixed at its start;
+    its z is standard normal whatever came before, so their sum is a martingale
+    (`allocation.batched_z`), and the sequence's clock g goes by batches.
+    """
+    found = estimates.contrast(control, treatment, reading, least=LEAST_OF_BATCH)
+    if isinstance(found, Inconclusive):
+        return Inconclusive("no-usable-batch")
+    plain = batches(found.parts, estimates.scores(found, sign=sign))
+    shifted = batches(found.parts, estimates.scores(found, sign=sign, margin=margin))
+    z, above = allocation.batched_z(plain), allocation.batched_z(shifted)
+    if isinstance(z, Inconclusive) or isinstance(above, Inconclusive):
+        return Inconclusive("no-usable-batch")
+    g = sequences.information_ratio(z.batches, tuned_for_units=TUNED_FOR_BATCHES, alpha=alpha)
+    once, always = (
+        _unsigned(interval(plain, critical=critical), sign)
+        for critical in (upper_quantile(0.5 * alpha), sequences.critical(g, alpha=alpha))
+    )
+    return Evidence(z=z.z, above=above.z, g=g, p=two_sided_p(z.z), at_one_look=once, always=always)
+
+
 def batches(parts: Sequence[Estimate], by_part: Sequence[Score]) -> list[Batch]:
     """Of the closed phases; by_part: what is scored of each."""
     return [
@@ -81,6 +116,10 @@ def interval(found: Sequence[Batch], *, critical: float) -> Interval:
     )
     half = critical * sqrt(len(usable)) / scale
     return Interval(middle / scale - half, middle / scale + half)
+
+
+def _unsigned(found: Interval, sign: Sign) -> Interval:
+    return found if sign > 0 else Interval(-found.high, -found.low)
 
 
 def _challengers(experiment: Experiment) -> list[str]:

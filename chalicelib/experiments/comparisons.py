@@ -2,25 +2,30 @@
 One comparison at a time; what several of them say together is `analysis`'s part."""
 
 from math import isfinite, log, sqrt
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from chalicelib.experiments import bandit, estimates
-from chalicelib.experiments.estimates import Contrast, Margin, Reading, Score, SixByPhase
+from chalicelib.experiments.estimates import (
+    Contrast,
+    Evidence,
+    Margin,
+    Reading,
+    Score,
+    Sign,
+    SixByPhase,
+)
 from chalicelib.experiments.model import Experiment
 from chalicelib.experiments.report import Bounds, Comparison, RoleOfMetric
 from chalicelib.experiments.sums import Six
 from chalicelib.registry.metrics import Metric
-from chalicelib.stats import allocation, comparison, posterior, proportions, sequences
+from chalicelib.stats import comparison, posterior, proportions, sequences
 from chalicelib.stats.answers import Inconclusive, Interval
 from chalicelib.stats.comparison import Estimate, Lift
-from chalicelib.stats.normal import two_sided_p, upper_quantile
 
 _LEAST_OF_PHASE = 10
 """Units of each arm that a phase must have to be combined with others."""
 _FEW = 200
 """Successes, or failures, of an arm below which a rate's posterior is not taken for a normal."""
-
-Sign = Literal[-1, 1]
 
 
 class Question(NamedTuple):
@@ -55,31 +60,13 @@ class Frame(NamedTuple):
         return self.experiment.definition.alpha
 
 
-class _Evidence(NamedTuple):
-    """z: of the difference. above: z of being above what the margin allows. Both signed.
-
-    at_one_look, always: intervals of the unsigned difference.
-    """
-
-    z: float
-    above: float
-    g: float
-    p: float | None
-    at_one_look: Interval | None
-    always: Interval
-
-
 def compare(
     frame: Frame, question: Question, *, arm: str, control: SixByPhase, treatment: SixByPhase
 ) -> Comparison:
     """Below the least units per arm only means are told; see `report.Comparison` for the rest.
 
-    Fixed shares: phases are combined, and the sequence's clock g goes by the effective units of
-    that combination. Shares that follow outcomes: an arm that was unlucky early gets few units
-    and stays unlucky, so the sum of all its values is no sum of independent ones, and neither
-    the fixed test nor the sequence of the sums is valid. Then each closed phase is a batch with
-    shares fixed at its start; its z is standard normal whatever came before, their sum is a
-    martingale, and the sequence's clock goes by batches (`allocation.batched_z`).
+    Phases are combined, each by its share of the units. What is shown of a bandit rests on its
+    closed phases one by one (`bandit.evidence`); it has no interval of the lift.
     """
     definition = frame.experiment.definition
     is_bandit = frame.closed is not None
@@ -88,30 +75,27 @@ def compare(
     )
     all_c, all_t = estimates.total(control.values()), estimates.total(treatment.values())
     told = _told(question, arm, reading, all_c, all_t)
-    least = 2 if is_bandit else min(_LEAST_OF_PHASE, definition.least_units_per_arm)
+    least = bandit.LEAST_OF_BATCH if is_bandit else _LEAST_OF_PHASE
+    least = min(least, definition.least_units_per_arm)
     found = estimates.contrast(control, treatment, reading, least=least)
     if isinstance(found, Inconclusive):
         return told.model_copy(update={"inconclusive": found.reason})
-    told = told.model_copy(update=_means(found.estimate))
-    if min(found.estimate.control_n, found.estimate.treatment_n) < definition.least_units_per_arm:
+    estimate = found.estimate
+    told = told.model_copy(update=_means(estimate))
+    if min(estimate.control_n, estimate.treatment_n) < definition.least_units_per_arm:
         return told.model_copy(update={"inconclusive": "too-few-units"})
-    batched = _batched(frame, question, reading, control=control, treatment=treatment)
-    evidence = batched or _evidence(frame, question, found)
+    evidence = (
+        _of_batches(frame, question, reading, control=control, treatment=treatment)
+        if is_bandit
+        else _of_all_units(frame, question, found)
+    )
     if isinstance(evidence, Inconclusive):
         return told.model_copy(update={"inconclusive": evidence.reason})
-    is_plain = not is_bandit and len(found.parts) == 1 and reading.kind == "mean"
-    exact = _exact(frame, question, all_c, all_t) if is_plain else {}
-    numbers = {
-        **_numbers(frame, question, found.estimate, evidence),
-        **_posterior(question, found.estimate),
-        **({} if is_bandit else _lifts(frame, found, evidence)),
-        **exact,
-    }
-    if reading.kind == "adjusted":
-        numbers["variance_reduction"] = finite(found.estimate.variance_reduction)
-    if numbers["interval"] is None:
-        numbers["inconclusive"] = "no-variance"
-    return told.model_copy(update=numbers)
+    numbers = _numbers(frame, question, found, evidence)
+    units = (estimate.control_n, estimate.treatment_n)
+    if len(found.parts) == 1 and reading == Reading("mean") and units == (all_c[0], all_t[0]):
+        numbers |= _exact(frame, question, all_c, all_t)
+    return told.model_copy(update=_explained(numbers))
 
 
 def bounds(found: Interval | Inconclusive | None) -> Bounds | None:
@@ -157,7 +141,27 @@ def _means(found: Estimate) -> dict[str, object]:
     }
 
 
-def _evidence(frame: Frame, question: Question, found: Contrast) -> _Evidence | Inconclusive:
+def _of_batches(
+    frame: Frame,
+    question: Question,
+    reading: Reading,
+    *,
+    control: SixByPhase,
+    treatment: SixByPhase,
+) -> Evidence | Inconclusive:
+    closed = frame.closed or frozenset()
+    return bandit.evidence(
+        {phase: six for phase, six in control.items() if phase in closed},
+        {phase: six for phase, six in treatment.items() if phase in closed},
+        reading,
+        sign=question.sign,
+        margin=question.margin,
+        alpha=frame.alpha,
+    )
+
+
+def _of_all_units(frame: Frame, question: Question, found: Contrast) -> Evidence | Inconclusive:
+    """Where shares do not follow outcomes: g goes by the effective units of all phases."""
     estimate = found.estimate
     plain = estimates.combined(found, estimates.scores(found, sign=question.sign))
     if plain.variance <= 0.0:
@@ -170,55 +174,15 @@ def _evidence(frame: Frame, question: Question, found: Contrast) -> _Evidence | 
         alpha=frame.alpha,
     )
     half = sequences.half_width(plain.variance, g, alpha=frame.alpha)
+    p = comparison.p_value(estimate)
     at_one_look = comparison.interval(estimate, alpha=frame.alpha)
-    return _Evidence(
+    return Evidence(
         z=_z(plain),
         above=_z(above),
         g=g,
-        p=finite(comparison.p_value(estimate)),
+        p=None if isinstance(p, Inconclusive) else p,
         at_one_look=None if isinstance(at_one_look, Inconclusive) else at_one_look,
         always=Interval(estimate.difference - half, estimate.difference + half),
-    )
-
-
-def _batched(
-    frame: Frame,
-    question: Question,
-    reading: Reading,
-    *,
-    control: SixByPhase,
-    treatment: SixByPhase,
-) -> _Evidence | Inconclusive | None:
-    """None where shares do not follow outcomes."""
-    if frame.closed is None:
-        return None
-    closed = frame.closed
-    found = estimates.contrast(
-        {phase: six for phase, six in control.items() if phase in closed},
-        {phase: six for phase, six in treatment.items() if phase in closed},
-        reading,
-        least=2,
-    )
-    if isinstance(found, Inconclusive):
-        return Inconclusive("no-usable-batch")
-    sign = question.sign
-    batches = bandit.batches(found.parts, estimates.scores(found, sign=sign))
-    shifted = estimates.scores(found, sign=sign, margin=question.margin)
-    z = allocation.batched_z(batches)
-    above = allocation.batched_z(bandit.batches(found.parts, shifted))
-    if isinstance(z, Inconclusive) or isinstance(above, Inconclusive):
-        return Inconclusive("no-usable-batch")
-    alpha = frame.alpha
-    g = sequences.information_ratio(
-        z.batches, tuned_for_units=bandit.TUNED_FOR_BATCHES, alpha=alpha
-    )
-    return _Evidence(
-        z=z.z,
-        above=above.z,
-        g=g,
-        p=two_sided_p(z.z),
-        at_one_look=_signed(sign, bandit.interval(batches, critical=upper_quantile(0.5 * alpha))),
-        always=_signed(sign, bandit.interval(batches, critical=sequences.critical(g, alpha=alpha))),
     )
 
 
@@ -226,29 +190,46 @@ def _z(score: Score) -> float:
     return score.difference / sqrt(score.variance) if score.variance > 0.0 else 0.0
 
 
-def _signed(sign: Sign, found: Interval) -> Interval:
-    return found if sign > 0 else Interval(-found.high, -found.low)
-
-
 def _numbers(
-    frame: Frame, question: Question, estimate: Estimate, evidence: _Evidence
+    frame: Frame, question: Question, found: Contrast, evidence: Evidence
 ) -> dict[str, object]:
-    g, is_guardrail = evidence.g, question.role == "guardrail"
-    log_e = sequences.log_evidence(evidence.z, g)
-    # Where no arm varies, what is seen is no measure of what may still come.
-    kept = sequences.log_evidence_above(evidence.above, g) if estimate.variance > 0.0 else None
-    harm = sequences.log_evidence_above(-evidence.above, g)
+    estimate, g = found.estimate, evidence.g
     return {
         "standard_error": finite(sqrt(estimate.variance)) if estimate.variance > 0.0 else None,
         "interval": bounds(evidence.at_one_look),
         "sequence": bounds(evidence.always),
         "p_value": evidence.p,
-        "always_valid_p": sequences.always_valid_p(log_e),
+        "always_valid_p": sequences.always_valid_p(sequences.log_evidence(evidence.z, g)),
         "z": finite(evidence.z),
         "information_ratio": finite(g),
-        "harm_evidence": None if question.role == "secondary" else finite(harm),
-        "is_non_inferior": kept >= -log(frame.alpha) if is_guardrail and kept is not None else None,
+        "variance_reduction": _reduction(frame, question, estimate),
+        **_decisive(frame, question, estimate, evidence),
+        **_posterior(question, estimate),
+        **(_lifts(frame, found, evidence) if frame.closed is None else {}),
     }
+
+
+def _decisive(
+    frame: Frame, question: Question, estimate: Estimate, evidence: Evidence
+) -> dict[str, object]:
+    if question.role == "secondary":
+        return {}
+    harm = {"harm_evidence": finite(sequences.log_evidence_above(-evidence.above, evidence.g))}
+    # Where neither arm varies, what was seen is no measure of what may still come.
+    if question.role == "primary" or estimate.variance <= 0.0:
+        return {**harm}
+    kept = sequences.log_evidence_above(evidence.above, evidence.g)
+    return {**harm, "is_non_inferior": kept >= -log(frame.alpha)}
+
+
+def _reduction(frame: Frame, question: Question, estimate: Estimate) -> float | None:
+    is_adjusted = frame.experiment.definition.covariate and question.metric.kind != "ratio"
+    return finite(estimate.variance_reduction) if is_adjusted else None
+
+
+def _explained(numbers: dict[str, object]) -> dict[str, object]:
+    """Two arms of one constant each have evidence, by what is between them, but no interval."""
+    return numbers if numbers["interval"] else {**numbers, "inconclusive": "no-variance"}
 
 
 def _posterior(question: Question, estimate: Estimate) -> dict[str, object]:
@@ -261,7 +242,7 @@ def _posterior(question: Question, estimate: Estimate) -> dict[str, object]:
     }
 
 
-def _lifts(frame: Frame, found: Contrast, evidence: _Evidence) -> dict[str, object]:
+def _lifts(frame: Frame, found: Contrast, evidence: Evidence) -> dict[str, object]:
     estimate = found.estimate
     at_one_look = comparison.relative_lift(estimate, alpha=frame.alpha)
     always: Lift | Inconclusive = Inconclusive("no-variance")

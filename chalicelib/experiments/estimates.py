@@ -8,11 +8,13 @@ from chalicelib.experiments.events import SCALE
 from chalicelib.experiments.sums import Six
 from chalicelib.registry.metrics import Metric
 from chalicelib.stats import comparison
-from chalicelib.stats.answers import Inconclusive
+from chalicelib.stats.answers import Inconclusive, Interval
 from chalicelib.stats.comparison import Estimate
 from chalicelib.stats.moments import Moments, PairMoments, moments, pair_moments
 from chalicelib.stats.sequences import cautious_variance, effective_units
 
+Sign = Literal[-1, 1]
+"""-1 where less is better."""
 SixByPhase = Mapping[int, Six]
 
 _SMALL = frozenset({"empty-arm", "too-few-units", "zero-denominator"})
@@ -55,6 +57,20 @@ class Score(NamedTuple):
 
     difference: float
     variance: float
+
+
+class Evidence(NamedTuple):
+    """z: of the difference. above: z of being above what the margin allows. Both signed.
+
+    at_one_look, always: intervals of the unsigned difference.
+    """
+
+    z: float
+    above: float
+    g: float
+    p: float | None
+    at_one_look: Interval | None
+    always: Interval
 
 
 class Mean(NamedTuple):
@@ -116,7 +132,7 @@ def difference(control: Six, treatment: Six, reading: Reading) -> Estimate | Inc
     return comparison.difference_adjusted(c, t)
 
 
-def scores(found: Contrast, *, sign: int, margin: Margin = _NONE) -> list[Score]:
+def scores(found: Contrast, *, sign: Sign, margin: Margin = _NONE) -> list[Score]:
     """Of each part: how far the treatment is above what the margin allows.
 
     Variances are the cautious ones of `sequences`: two arms of one constant each, all requests
@@ -176,7 +192,7 @@ def successes(six: Six) -> int | None:
     return six[1] // SCALE if six[2] == six[1] * SCALE else None
 
 
-def _score(part: Estimate, *, sign: int, margin: Margin) -> Score:
+def _score(part: Estimate, *, sign: Sign, margin: Margin) -> Score:
     """The null is m_t = kept m_c, or m_t = m_c less an absolute margin; see `non_inferiority`."""
     base, gap = part.control_mean, part.difference
     if part.variance <= 0.0 and abs(gap) <= _SAME * max(abs(base), abs(part.treatment_mean)):
