@@ -32,7 +32,7 @@ _MOST_CONTEXT_BYTES = 1_000
 _MOST_CONTEXT_DEPTH = 20
 _KEPT_S = 60.0
 _LEAST_KEPT_S = 1.0
-"""A metric may have been declared just now: no refusal rests on rules that are older."""
+"""A metric may have been declared just now: no value is refused by rules that are older."""
 _DAY_MS = 24 * 3_600 * 1_000
 _LONGEST_DETAIL = 500
 _NEVER_SENT = ("\ufffe", "\uffff")
@@ -184,13 +184,18 @@ def _judged(tenant: str, feedback: Feedback) -> Judged:
     days = settings().outcome_window_days
     if time.time_ns() // 1_000_000 - receipt.issued_at_ms > days * _DAY_MS:
         raise OutcomeTooLate(f"the prediction is older than {days!r} days")
-    said = feedback.said()
-    rules = _rules_of(tenant, receipt, said)
-    events = tuple(
-        _event(receipt, name, value, member=member, feedback=feedback, rules=rules)
-        for name, (member, value) in said.items()
-    )
+    try:
+        events = _events(receipt, feedback, _rules_of(tenant, receipt, at_most_s=_KEPT_S))
+    except (UnknownMetric, ValueRefused):
+        events = _events(receipt, feedback, _rules_of(tenant, receipt, at_most_s=_LEAST_KEPT_S))
     return Judged(Became(status="accepted", outcomes=[event.id for event in events]), events)
+
+
+def _events(receipt: Receipt, feedback: Feedback, rules: _Rules) -> tuple[Event, ...]:
+    return tuple(
+        _event(receipt, name, value, member=member, feedback=feedback, rules=rules)
+        for name, (member, value) in feedback.said().items()
+    )
 
 
 def _event(
@@ -244,15 +249,11 @@ def _check(receipt: Receipt, name: str, value: float, *, member: str, rules: _Ru
     )
 
 
-def _rules_of(tenant: str, receipt: Receipt, names: Iterable[str]) -> _Rules:
-    """At most a minute old; read again before anything is refused as unknown."""
+def _rules_of(tenant: str, receipt: Receipt, *, at_most_s: float) -> _Rules:
+    """at_most_s: how old they may be."""
     key = (tenant, receipt.model, receipt.experiment)
     found = _kept.get(key)
-    age_s = time.monotonic() - found.read_at if found else _KEPT_S
-    is_known = found is not None and all(
-        name in found.rules.ranges or name in _EVERYWHERE.ranges for name in names
-    )
-    if found is None or age_s >= (_KEPT_S if is_known else _LEAST_KEPT_S):
+    if found is None or time.monotonic() - found.read_at >= at_most_s:
         found = _kept[key] = _Kept(_read_rules(tenant, receipt), time.monotonic())
     return found.rules
 

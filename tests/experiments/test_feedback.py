@@ -244,16 +244,24 @@ def test_a_metric_of_the_model_is_not_one_of_an_experiment_that_lacks_it(tenant:
     assert "clicks" in refusal.value.detail
 
 
-def test_a_metric_that_was_declared_after_a_refusal_is_known_soon(tenant: str, sent: Sent):
-    said = {"request_id": make_receipt(tenant), "metric_name": "clicks", "metric_value": 1}
-    before = _judged(tenant, **said)
-    declare(tenant, SATISFACTION, CLICKS)
+@pytest.mark.parametrize(
+    ("before", "code"),
+    [(SATISFACTION, "unknown-metric"), (CLICKS, "value-refused")],
+    ids=["unknown", "out of range"],
+)
+def test_what_is_declared_after_a_refusal_is_known_soon(
+    tenant: str, sent: Sent, before: Metric, code: str
+):
+    said = {"request_id": make_receipt(tenant), "metric_name": "clicks", "metric_value": 11}
+    declare(tenant, before)
+    first = _judged(tenant, **said)
+    declare(tenant, CLICKS.model_copy(update={"maximum": 20}))
 
     ends_at = time.monotonic() + 30
-    while (after := _judged(tenant, **said)).status == "refused" and time.monotonic() < ends_at:
+    while (last := _judged(tenant, **said)).status == "refused" and time.monotonic() < ends_at:
         time.sleep(0.05)
 
-    assert (before.code, after.status) == ("unknown-metric", "accepted")
+    assert (first.code, last.status) == (code, "accepted")
 
 
 def test_a_receipt_whose_experiment_is_unknown_knows_only_what_all_may_say(tenant: str, sent: Sent):

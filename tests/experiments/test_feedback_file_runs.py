@@ -1,6 +1,9 @@
 """Runs over one feedback file: told twice, cut off, and stopped by a queue that takes nothing.
 Against the offline cloud's S3 and SQS."""
 
+import gzip
+import tracemalloc
+
 import pytest
 
 from chalicelib.experiments import files
@@ -76,3 +79,22 @@ def test_nothing_is_reported_as_taken_that_the_queue_did_not_take(
     report = files.take(tenant, key, object_version=version, deadline=Deadline(60))
 
     assert report.accepted == len(sent()) == 600
+
+
+@pytest.mark.parametrize(
+    ("line", "code"), [(b"x" * 999 + b"\n", None), (b"x" * 1_000, "line-too-long")]
+)
+def test_a_file_is_never_held_in_memory(tenant: str, sent: Sent, line: bytes, code: str | None):
+    size_bytes = 70_000_000 if code else 20_000_000
+    key = f"feedback/{tenant}/large.jsonl.gz"
+    put(key, gzip.compress(line * (size_bytes // len(line)), compresslevel=1))
+
+    tracemalloc.start()
+    try:
+        report = files.take(tenant, key, object_version=None, deadline=Deadline(60))
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert (report.code, report.finished) == (code, True)
+    assert peak_bytes < 10_000_000
