@@ -5,8 +5,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import pytest
-
 from chalicelib.experiments import counting, triggers
 from chalicelib.experiments.counting import counting_of, read_sums, rules_of
 from chalicelib.experiments.events import Event
@@ -40,11 +38,6 @@ def count(tenant: str, events: list[Event]) -> None:
 
 def counted(tenant: str, subject: str = "exp_1") -> dict[tuple[str, int], dict[str, Any]]:
     return seen(read_sums(tenant, subject))
-
-
-def logged(caplog: pytest.LogCaptureFixture, fact: str) -> list[dict[str, Any]]:
-    records: list[Any] = [record for record in caplog.records if record.getMessage() == fact]
-    return [record.fields for record in records]
 
 
 def test_what_the_queue_brings_is_counted(tenant: str):
@@ -129,19 +122,6 @@ def test_a_write_that_changes_many_cells_is_parted(tenant: str):
     count(tenant, events)
 
     assert counted(tenant) == exact_recount(events)
-
-
-def test_of_two_different_things_under_one_id_the_first_stays(
-    tenant: str, caplog: pytest.LogCaptureFixture
-):
-    start_experiment(tenant)
-    first, second = (outcome("u", values={"clicks": n}, id="same") for n in (1.0, 2.0))
-    count(tenant, [first])
-
-    count(tenant, [second])
-
-    assert counted(tenant) == exact_recount([first])
-    assert [line["key"] for line in logged(caplog, "outcome_conflicted")] == ["same"]
 
 
 def test_of_two_different_things_in_one_message_the_first_stays(tenant: str):

@@ -1,14 +1,23 @@
 """A message that cannot be counted fails alone, and by its name; its neighbours are counted."""
 
 import json
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from chalicelib.experiments import outcome_store, triggers
 from chalicelib.experiments.counting import read_sums
-from chalicelib.kit import aws
-from tests.builders.outcomes import exposure, messages, outcome, sqs_event, start_experiment
+from chalicelib.kit import aws, telemetry
+from tests.builders.outcomes import (
+    exact_recount,
+    exposure,
+    messages,
+    outcome,
+    seen,
+    sqs_event,
+    start_experiment,
+)
 
 
 def deliver(bodies: dict[str, str]) -> list[str]:
@@ -21,12 +30,23 @@ def units(tenant: str) -> int:
     return sum(cell.units for cell in read_sums(tenant, "exp_1").values())
 
 
-def logged(caplog: pytest.LogCaptureFixture, fact: str) -> list[dict[str, Any]]:
-    records: list[Any] = [record for record in caplog.records if record.getMessage() == fact]
-    return [record.fields for record in records]
+Logged = Callable[[str], list[dict[str, Any]]]
 
 
-def test_poison_fails_alone_and_is_named(tenant: str, caplog: pytest.LogCaptureFixture):
+@pytest.fixture
+def logged(capsys: pytest.CaptureFixture[str]) -> Iterator[Logged]:
+    """The lines of one fact, from here on."""
+    telemetry._stdlib_logger.cache_clear()  # it keeps the output that it found first
+
+    def lines(fact: str) -> list[dict[str, Any]]:
+        every = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        return [line for line in every if line["message"] == fact]
+
+    yield lines
+    telemetry._stdlib_logger.cache_clear()
+
+
+def test_poison_fails_alone_and_is_named(tenant: str, logged: Logged):
     start_experiment(tenant)
     good = messages(tenant, [exposure(f"u{n}") for n in range(20)])
     huge = {**exposure("u").model_dump(exclude_defaults=True), "ticks": {"clicks": 10**22}}
@@ -41,7 +61,7 @@ def test_poison_fails_alone_and_is_named(tenant: str, caplog: pytest.LogCaptureF
 
     assert sorted(failed) == sorted(poison)
     assert units(tenant) == 20
-    named = {line["key"]: line["reason"] for line in logged(caplog, "message_refused")}
+    named = {line["key"]: line["reason"] for line in logged("message_refused")}
     assert sorted(named) == sorted(poison)
     assert named["unknown"] == "unknown-subject"
 
@@ -75,7 +95,7 @@ def test_rows_that_outgrow_the_table_fail_alone(tenant: str):
 
 
 def test_a_table_that_does_not_answer_brings_everything_back(
-    tenant: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tenant: str, monkeypatch: pytest.MonkeyPatch, logged: Logged
 ):
     start_experiment(tenant)
     bodies = messages(tenant, [exposure("u")])
@@ -85,4 +105,16 @@ def test_a_table_that_does_not_answer_brings_everything_back(
     failed = deliver(bodies)
 
     assert failed == list(bodies)
-    assert [line["key"] for line in logged(caplog, "message_postponed")] == failed
+    assert [line["key"] for line in logged("message_postponed")] == failed
+
+
+def test_of_two_different_things_under_one_id_the_first_stays(tenant: str, logged: Logged):
+    start_experiment(tenant)
+    first, second = (outcome("u", values={"clicks": n}, id="same") for n in (1.0, 2.0))
+    deliver(messages(tenant, [first]))
+
+    failed = deliver(messages(tenant, [second]))
+
+    assert failed == []
+    assert seen(read_sums(tenant, "exp_1")) == exact_recount([first])
+    assert [line["key"] for line in logged("outcome_conflicted")] == ["same"]
