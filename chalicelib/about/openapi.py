@@ -5,7 +5,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import TypeAdapter
 
 from chalicelib.kit.http import Operation
 
@@ -41,9 +41,12 @@ _PROBLEM_ANSWER: dict[str, Any] = {
 
 def document_of(operations: Sequence[Operation]) -> bytes:
     schema_by_use, definitions = _schemas(operations)
+    whole = {use: _resolved(schema, definitions) for use, schema in schema_by_use.items()}
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
         described = _describe(operation, schema_by_use)
+        described["parameters"] += _members(operation, whole, "query", "query")
+        described["parameters"] += _members(operation, whole, "headers", "header")
         paths.setdefault(operation.path, {})[operation.method.lower()] = described
     document = {
         "openapi": "3.1.0",
@@ -95,7 +98,7 @@ def _describe(operation: Operation, schema_by_use: dict[str, Any]) -> dict[str, 
 
 def _parameters(operation: Operation, schema_by_use: dict[str, Any]) -> list[dict[str, Any]]:
     name = operation.view.__name__
-    in_path = [
+    return [
         {
             "name": argument,
             "in": "path",
@@ -105,19 +108,19 @@ def _parameters(operation: Operation, schema_by_use: dict[str, Any]) -> list[dic
         for argument in operation.adapters
         if argument not in ("body", "query", "headers")
     ]
-    return [
-        *in_path,
-        *_members(operation, "query", "query"),
-        *_members(operation, "headers", "header"),
-    ]
 
 
-def _members(operation: Operation, argument: str, place: str) -> list[dict[str, Any]]:
+def _resolved(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    return definitions[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+
+
+def _members(
+    operation: Operation, schema_by_use: dict[str, Any], argument: str, place: str
+) -> list[dict[str, Any]]:
     """The members of the type of one argument, each a parameter of its own."""
-    kind: type[BaseModel] | None = operation.hints.get(argument)
-    if kind is None:
+    schema = schema_by_use.get(f"{operation.view.__name__}:{argument}")
+    if schema is None:
         return []
-    schema = kind.model_json_schema(ref_template=_SCHEMA_PATH)
     return [
         {"name": name, "in": place, "required": name in schema.get("required", []), "schema": found}
         for name, found in schema["properties"].items()

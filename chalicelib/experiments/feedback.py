@@ -11,7 +11,7 @@ from pydantic.functional_validators import WrapValidator
 
 from chalicelib.experiments import queue, store
 from chalicelib.experiments.events import Event, subject_of_version, to_ticks
-from chalicelib.experiments.model import CONCLUDED, OutcomeTooLate, UnknownMetric, ValueRefused
+from chalicelib.experiments.model import OutcomeTooLate, UnknownMetric, ValueRefused
 from chalicelib.kit.errors import Conflict, Flaw, Invalid, NotFound
 from chalicelib.kit.settings import settings
 from chalicelib.kit.values import Value
@@ -136,7 +136,6 @@ class _Rules(NamedTuple):
 
     ranges: dict[str, tuple[float, float]]
     binary: frozenset[str]
-    is_over: bool = False
 
 
 class _Kept(NamedTuple):
@@ -235,8 +234,6 @@ def _check(receipt: Receipt, name: str, value: float, *, member: str, rules: _Ru
         about = receipt.experiment or receipt.model
         because = f"{about!r} knows no outcome {name!r}, but {sorted(rules.ranges)!r}"
         raise UnknownMetric(because[:_LONGEST_DETAIL], flaws=(Flaw("body.metric_name", because),))
-    if rules.is_over:
-        raise OutcomeTooLate(f"the experiment {receipt.experiment!r} is over")
     least, most = rules.ranges[name]
     if not least <= value <= most:
         because = f"{value!r} is not in {least!r}..{most!r}"
@@ -265,13 +262,13 @@ def _read_rules(tenant: str, receipt: Receipt) -> _Rules:
     read = store.read_experiment(tenant, receipt.experiment)
     if read is None:
         return _rules(())
-    return _rules(read.experiment.metrics, is_over=read.experiment.state in CONCLUDED)
+    return _rules(read.experiment.metrics)
 
 
-def _rules(metrics: Iterable[Metric], *, is_over: bool = False) -> _Rules:
+def _rules(metrics: Iterable[Metric]) -> _Rules:
     known = list(metrics)
     binary = frozenset(metric.summed for metric in known if metric.kind == "binary")
-    return _Rules(outcome_ranges(known), binary, is_over)
+    return _Rules(outcome_ranges(known), binary)
 
 
 def _flaws_of(error: ValidationError) -> str:

@@ -268,7 +268,7 @@ class ValueRefused(Invalid):
 
 
 class OutcomeTooLate(Conflict):
-    """The experiment is over, or the receipt is older than outcomes are taken for."""
+    """The prediction is longer ago than outcomes are taken for."""
 
     code = "outcome-too-late"
 

@@ -46,10 +46,11 @@ def _calls(messages: Iterable[str]) -> Iterator[list[str]]:
     waiting: list[str] = []
     size = 0
     for message in messages:
-        if waiting and (len(waiting) == _MOST_MESSAGES or size + len(message) > MOST_BYTES):
+        added = len(message.encode())
+        if waiting and (len(waiting) == _MOST_MESSAGES or size + added > MOST_BYTES):
             yield waiting
             waiting, size = [], 0
         waiting.append(message)
-        size += len(message)
+        size += added
     if waiting:
         yield waiting
