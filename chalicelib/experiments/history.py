@@ -50,6 +50,12 @@ def read(tenant: str, model: str, champion: str | None, metric: Metric) -> list[
     return [*found, past_of_version(champion, own, metric)]
 
 
+def fullest(pasts: Iterable[Past]) -> tuple[Past, Spread] | None:
+    """The one that rests on most units; of equals, the first."""
+    telling = [(past, past.spread) for past in pasts if past.spread is not None]
+    return max(telling, key=lambda one: one[1].units, default=None)
+
+
 def newest_of(experiments: Iterable[Experiment]) -> list[Experiment]:
     """Those that took units, of whichever all count: not only where two answers differ."""
     begun = [

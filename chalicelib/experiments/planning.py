@@ -78,6 +78,19 @@ def plan(tenant: str, request: PlanRequest) -> Plan:
     return _answer(known, others_run=bool(routes and routes.routes.routes))
 
 
+def planned_from_history(
+    tenant: str, definition: Definition, metric: Metric, *, control: str
+) -> int | None:
+    """Units with a value that the experiment needs; None when history tells too little.
+
+    metric: the primary one. A covariate's help is not counted on.
+    """
+    found = history.fullest(history.read(tenant, definition.model, control, metric))
+    if found is None or found[1].units < definition.least_units_per_arm:
+        return None
+    return sizing.planned_units(definition, mean=found[1].mean, variance=found[1].variance)
+
+
 def _definition(request: PlanRequest) -> Definition:
     """The experiment that is planned, so that it is sized as it will be decided."""
     several = [f"treatment-{number}" for number in range(1, len(request.shares) + 1)]
@@ -114,8 +127,7 @@ def _check(request: PlanRequest, metric: Metric) -> None:
 
 def _baseline(request: PlanRequest, metric: Metric, pasts: list[Past]) -> Baseline:
     """From the source with the most units, but for what is given. Raises NoHistory."""
-    telling = [(past.spread, past) for past in pasts if past.spread is not None]
-    spread, best = max(telling, key=lambda one: one[0].units, default=(None, None))
+    best, spread = history.fullest(pasts) or (None, None)
     source = best.source if best else ""
     mean = _first((request.baseline_mean, _GIVEN), (spread.mean if spread else None, source))
     p = request.baseline_mean if metric.kind == "binary" else None
@@ -128,7 +140,7 @@ def _baseline(request: PlanRequest, metric: Metric, pasts: list[Past]) -> Baseli
         raise _no_history(request, metric)
     shares = [(past.outcome_share, past.source) for past in [*([best] if best else []), *pasts]]
     share = _first((request.outcome_share, _GIVEN), *shares)
-    r2s = [(spread.covariate_r2, past.source) for spread, past in telling]
+    r2s = [(past.spread.covariate_r2, past.source) for past in pasts if past.spread]
     return Baseline(
         mean=mean,
         variance=variance,

@@ -4,10 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from chalicelib.deployments.sagemaker import VARIANT
 from chalicelib.experiments import invocations
 from chalicelib.experiments.invocations import Rate, rate_of
-from chalicelib.kit import aws
+from tests.builders.plans import tell_requests
 
 NOW = datetime(2026, 2, 7, 15, 30, tzinfo=UTC)
 
@@ -58,11 +57,8 @@ def test_nobody_asked():
 
 def test_cloudwatch_tells_the_hours_of_the_endpoint(tenant: str):
     now = datetime.now(UTC)
-    noon = now.replace(hour=12, minute=0, second=0, microsecond=0)
-    told = [(15, 7e6), (3, 1.0), (2, 100.0), (2, 20.0), (1, 80.0)]
-    for days, requests in told:
-        _tell(f"ep-{tenant}", noon - timedelta(days=days), requests)
-    _tell(f"other-{tenant}", noon - timedelta(days=1), 5e6)
+    tell_requests(f"ep-{tenant}", {15: 7e6, 3: 1.0, 2: 120.0, 1: 80.0})
+    tell_requests(f"other-{tenant}", {1: 5e6})
 
     found = invocations.read(f"ep-{tenant}", now=now)
 
@@ -71,20 +67,3 @@ def test_cloudwatch_tells_the_hours_of_the_endpoint(tenant: str):
 
 def test_an_endpoint_that_cloudwatch_does_not_know_has_no_rate(tenant: str):
     assert invocations.read(f"nobody-{tenant}", now=datetime.now(UTC)) is None
-
-
-def _tell(endpoint: str, moment: datetime, requests: float) -> None:
-    named = {"EndpointName": endpoint, "VariantName": VARIANT}
-    aws.metrics().put_metric_data(
-        Namespace="AWS/SageMaker",
-        MetricData=[
-            {
-                "MetricName": "Invocations",
-                "Dimensions": [{"Name": name, "Value": value} for name, value in named.items()],
-                "Timestamp": moment,
-                "Values": [1.0],
-                "Counts": [requests],
-                "Unit": "None",
-            }
-        ],
-    )
