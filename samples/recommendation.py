@@ -28,7 +28,11 @@ HELD_OUT, WEAK_ROWS, STRONG_ROWS = 2_000, 400, 8_000
 
 
 def make_task() -> Task:
-    """1.0.0: a linear model on 400 rows. 1.1.0: boosted trees on 8,000 rows of the same process."""
+    """1.0.0: a linear model on 400 rows. 1.1.0: boosted trees on 8,000 rows of the same process.
+
+    1.2.0 is broken: it learned from the same 8,000 rows with their columns sorted by name, and is
+    asked in the schema's order. Its archive, graph and sample are in order all the same.
+    """
     columns = _visits(HELD_OUT + STRONG_ROWS)
     truth = _likes(columns)
     inputs = to_inputs(to_rows(columns, FEATURES), FEATURES)
@@ -42,6 +46,11 @@ def make_task() -> Task:
         model = GradientBoostingClassifier(n_estimators=150, max_depth=4, random_state=SEED)
         return model.fit(learned, answers)
 
+    def misread() -> Estimator:
+        by_name = sorted(range(len(FEATURES)), key=lambda column: FEATURES[column].name)
+        model = GradientBoostingClassifier(n_estimators=150, max_depth=4, random_state=SEED)
+        return model.fit(learned[:, by_name], answers)
+
     return Task(
         model="recommendation",
         description="Ranks restaurants by the chance that a user likes them",
@@ -50,7 +59,7 @@ def make_task() -> Task:
         output_name="label",
         rows=to_rows(columns[:HELD_OUT], FEATURES),
         truth=truth[:HELD_OUT].tolist(),
-        releases={"1.0.0": weak, "1.1.0": strong},
+        releases={"1.0.0": weak, "1.1.0": strong, "1.2.0": misread},
     )
 
 

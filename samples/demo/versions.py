@@ -1,38 +1,25 @@
-"""The main job, start to end, on the offline cloud: upload, deploy, predict, promote, roll back.
-Run by `make demo`; it talks through the doors users have: the aws CLI and HTTP."""
+"""The first part of the main job: upload, deploy, predict, promote, roll back, look back, refuse.
+Experiments come after it."""
 
-import argparse
 import json
-import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 
-from localcloud.cloud import Cloud, running
+from samples.demo.doors import STATE, DemoFailed, Doors, say, step
 from samples.hostile import climbing_archive
 
-ROOT = Path(__file__).resolve().parents[1]
-STATE = ROOT / ".local" / "demo"
-AWS_CLI = Path(sys.executable).with_name("aws")
 PROMOTED = {"recommendation": ("1.0.0", "1.1.0"), "sentiment": ("1.0.0", "1.1.0")}
 HOLDOUT_ROWS = 200
 LIVE_TIMEOUT_S = 120.0
 _ENDS = {"champion", "candidate", "failed", "rejected"}
 
 
-class DemoFailed(Exception):
-    """Something did not come out as it should; the message says what."""
-
-
 @dataclass
 class Summary:
-    """What the last lines print."""
+    """What the last lines print of this part."""
 
     quality: dict[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
     live_after_s: dict[tuple[str, str], float] = field(default_factory=dict[tuple[str, str], float])
@@ -41,60 +28,18 @@ class Summary:
     ledger_entries: int = 0
 
 
-@dataclass(frozen=True)
-class Doors:
-    """The ways into a running cloud that its users have."""
-
-    cloud: Cloud
-
-    def aws(self, *arguments: str) -> str:
-        environ = {"PATH": "/usr/bin:/bin", **self.cloud.environ()}
-        command = [str(AWS_CLI), "--endpoint-url", self.cloud.aws_endpoint_url, *arguments]
-        done = subprocess.run(  # noqa: S603 - the aws CLI, with our own arguments
-            command, env=environ, capture_output=True, text=True, check=False
-        )
-        if done.returncode != 0:
-            raise DemoFailed(f"aws {' '.join(arguments)}: {done.stderr.strip()}")
-        return done.stdout
-
-    def http(self, method: str, path: str, body: Any = None) -> Any:
-        content = None if body is None else json.dumps(body).encode()
-        headers = {"Content-Type": "application/json"} if content is not None else {}
-        request = Request(self.cloud.api_url + path, content, headers, method=method)  # noqa: S310
-        try:
-            with urlopen(request, timeout=30) as answer:  # noqa: S310
-                return json.load(answer)
-        except HTTPError as error:
-            raise DemoFailed(f"{method} {path}: {error.code} {error.read().decode()}") from error
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m samples.demo", description=__doc__)
-    parser.add_argument("--samples", type=Path, required=True, help="what samples.build wrote")
-    samples = parser.parse_args().samples
-    shutil.rmtree(STATE, ignore_errors=True)
-    started_at = time.monotonic()
-    try:
-        with running(ROOT, state=STATE, say=_say) as cloud:
-            _tell(_play(Doors(cloud), samples), seconds=time.monotonic() - started_at)
-    except DemoFailed as error:
-        print(f"demo failed: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
-def _play(doors: Doors, samples: Path) -> Summary:
+def play(doors: Doors, samples: Path) -> Summary:
     summary = Summary()
-    _step("Upload two versions of two models")
+    step("Upload two versions of two models")
     for model, versions in PROMOTED.items():
         for version in versions:
-            _upload(doors, samples, model, version)
-            summary.live_after_s[model, version] = _wait_until_live(doors, model, version)
-    _step("Predict on held-out rows, each version by itself")
+            upload(doors, samples, model, version)
+            summary.live_after_s[model, version] = wait_until_live(doors, model, version)
+    step("Predict on held-out rows, each version by itself")
     for model, versions in PROMOTED.items():
         for version in versions:
             summary.quality[model, version] = _quality(doors, samples, model, version)
-            _say(f"  {model} {version}: {summary.quality[model, version]}")
+            say(f"  {model} {version}: {summary.quality[model, version]}")
     _promote(doors)
     _roll_back(doors, samples, summary)
     _look_back(doors, summary)
@@ -102,21 +47,21 @@ def _play(doors: Doors, samples: Path) -> Summary:
     return summary
 
 
-def _upload(doors: Doors, samples: Path, model: str, version: str) -> None:
+def upload(doors: Doors, samples: Path, model: str, version: str) -> None:
     bucket = doors.cloud.bucket
     settings = samples / model / "model.json"
     doors.aws("s3", "cp", "--quiet", str(settings), f"s3://{bucket}/models/{model}/model.json")
     key = f"s3://{bucket}/models/{model}/{version}/model.tar.gz"
-    _say(f"  aws s3 cp {model}-{version}.tar.gz {key}")
+    say(f"  aws s3 cp {model}-{version}.tar.gz {key}")
     doors.aws("s3", "cp", "--quiet", str(samples / model / version / "model.tar.gz"), key)
 
 
-def _wait_until_live(doors: Doors, model: str, version: str) -> float:
+def wait_until_live(doors: Doors, model: str, version: str) -> float:
     started_at = time.monotonic()
     last = ""
     for stage, reason in _stages(doors, model, version):
         if stage != last:
-            _say(f"    {time.monotonic() - started_at:5.1f} s  {stage}")
+            say(f"    {time.monotonic() - started_at:5.1f} s  {stage}")
         if stage in {"failed", "rejected"}:
             raise DemoFailed(f"{model} {version} is {stage}: {reason}")
         last = stage
@@ -154,27 +99,23 @@ def _quality(doors: Doors, samples: Path, model: str, version: str) -> str:
 
 
 def _promote(doors: Doors) -> None:
-    _step("Promote 1.1.0: one model over HTTP, one with the Lambda function")
+    step("Promote 1.1.0: one model over HTTP, one with the Lambda function")
     doors.http(
         "POST",
         "/api/models/recommendation/versions/1.1.0/promote",
         {"reason": "better on held-out rows"},
     )
     payload = {"action": "promote_model", "model_name": "sentiment", "version": "1.1.0"}
-    out = STATE / "response.json"
-    function = doors.cloud.function("model-version-manager")
-    doors.aws(
-        "lambda", "invoke", "--function-name", function, "--payload", json.dumps(payload), str(out)
-    )
-    if json.loads(out.read_text())["status"] != "ok":
-        raise DemoFailed(f"{function} answered {out.read_text()}")
+    answer = doors.invoke("model-version-manager", payload)
+    if answer["status"] != "ok":
+        raise DemoFailed(f"model-version-manager answered {answer}")
     for model in PROMOTED:
         champion = doors.http("GET", f"/api/models/{model}")["champion"]
-        _say(f"  {model}: champion {champion['version']} at endpoint {champion['endpoint']}")
+        say(f"  {model}: champion {champion['version']} at endpoint {champion['endpoint']}")
 
 
 def _roll_back(doors: Doors, samples: Path, summary: Summary) -> None:
-    _step("Roll back recommendation, then predict again")
+    step("Roll back recommendation, then predict again")
     started_at = time.monotonic()
     doors.http("POST", "/api/models/recommendation/rollback", {"reason": "show that it works"})
     summary.rollback_ms = (time.monotonic() - started_at) * 1000
@@ -188,35 +129,35 @@ def _roll_back(doors: Doors, samples: Path, summary: Summary) -> None:
         time.sleep(0.1)
     else:
         raise DemoFailed("predictions still come from 1.1.0")
-    _say(f"  rolled back in {summary.rollback_ms:.0f} ms; answered by {answer['version']}")
+    say(f"  rolled back in {summary.rollback_ms:.0f} ms; answered by {answer['version']}")
     receipt = doors.http("GET", f"/api/receipts/{answer['request_id']}")
-    _say(f"  its receipt verifies: model {receipt['model']}, version {receipt['version']}")
+    say(f"  its receipt verifies: model {receipt['model']}, version {receipt['version']}")
 
 
 def _look_back(doors: Doors, summary: Summary) -> None:
-    _step("History and ledger of recommendation")
+    step("History and ledger of recommendation")
     history = doors.http("GET", "/api/models/recommendation/history")["items"]
     for move in reversed(history):
         before = move["before"] or "-"
-        _say(
+        say(
             f"  {move['number']:2} {move['at'][:23]}  {move['version']}  "
             f"{before:>10} -> {move['after']:<10} {move['reason']}"
         )
     promoted = next(move for move in history if move["champion"] == "1.1.0")
     at = promoted["at"]
     live = doors.http("GET", f"/api/models/recommendation/history?at={at}")["live"]
-    _say(f"  live at {at[:23]}: {live['champion']}")
+    say(f"  live at {at[:23]}: {live['champion']}")
     proof = doors.http("GET", "/api/ledger/verification?subject=model/recommendation")
     if not proof["intact"]:
         raise DemoFailed(f"the ledger is broken: {proof}")
     summary.ledger_entries = proof["entries"]
     page = doors.http("GET", "/api/ledger?subject=model/recommendation&limit=3")
     for entry in page["items"]:
-        _say(f"  ledger {entry['seq']:2} {entry['action']:<20} by {entry['actor']}")
+        say(f"  ledger {entry['seq']:2} {entry['action']:<20} by {entry['actor']}")
 
 
 def _refuse_hostile(doors: Doors) -> str:
-    _step("Upload an archive that climbs out of its folder")
+    step("Upload an archive that climbs out of its folder")
     hostile = STATE / "hostile.tar.gz"
     hostile.write_bytes(climbing_archive())
     bucket = doors.cloud.bucket
@@ -224,29 +165,6 @@ def _refuse_hostile(doors: Doors) -> str:
     doors.aws("s3", "cp", "--quiet", str(hostile), key)
     for stage, reason in _stages(doors, "recommendation", "6.6.6"):
         if stage == "rejected":
-            _say(f"  rejected, {reason['code']}: {reason['detail']}")
+            say(f"  rejected, {reason['code']}: {reason['detail']}")
             return reason["code"]
     raise DemoFailed("the climbing archive was not rejected")
-
-
-def _tell(summary: Summary, *, seconds: float) -> None:
-    _step("Summary")
-    for (model, version), quality in summary.quality.items():
-        live = summary.live_after_s[model, version]
-        _say(f"  {model:<15} {version}  live after {live:4.1f} s  {quality}")
-    _say(f"  rollback         {summary.rollback_ms:.0f} ms, no endpoint made")
-    _say(f"  ledger           {summary.ledger_entries} entries, chain intact")
-    _say(f"  hostile archive  refused with {summary.refusal}")
-    _say(f"  whole demo       {seconds:.0f} s; the cloud was offline: `make run` keeps one up")
-
-
-def _step(title: str) -> None:
-    _say(f"\n{title}")
-
-
-def _say(text: str) -> None:
-    print(text, flush=True)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

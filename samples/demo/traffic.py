@@ -1,0 +1,112 @@
+"""Users who ask, and what comes of it: predictions of units, and labels with their receipts.
+Nothing here knows what an experiment makes of them."""
+
+import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from samples.demo.doors import STATE, DemoFailed, Doors, until
+
+THREADS = 6
+BATCH = 100
+"""Most items of one feedback call."""
+ASKED_EVERY = 3
+"""One user in so many tells how satisfied they are."""
+SATISFACTION = {
+    ("liked", "liked"): 5,
+    ("ignored", "ignored"): 4,
+    ("ignored", "liked"): 2,
+    ("liked", "ignored"): 1,
+}
+"""By what the model predicted and what the user did: shown what they like, spared what they do
+not, not shown what they would have liked, shown what they do not like."""
+
+Item = dict[str, Any]
+
+
+class Holdout(NamedTuple):
+    """Rows that no version learned from, and what is true of them."""
+
+    rows: Sequence[Any]
+    truth: Sequence[str]
+
+
+class Served(NamedTuple):
+    """One user's prediction."""
+
+    user: int
+    request_id: str
+    label: str
+    truth: str
+    experiment: str | None
+
+
+def read_holdout(samples: Path, model: str) -> Holdout:
+    document = json.loads((samples / model / "holdout.json").read_text())
+    return Holdout(document["rows"], document["truth"])
+
+
+def ask(doors: Doors, model: str, holdout: Holdout, users: range) -> list[Served]:
+    """One prediction for each user, a few at a time; users take the rows in turn."""
+
+    def ask_for(user: int) -> Served:
+        row = user % len(holdout.rows)
+        answer = doors.http(
+            "POST",
+            f"/api/models/{model}/predictions",
+            {"instances": [holdout.rows[row]]},
+            headers={"Sommelier-Unit": f"user-{user:04}"},
+        )
+        return Served(
+            user,
+            answer["request_id"],
+            answer["output"]["predictions"][0]["label"],
+            holdout.truth[row],
+            answer.get("experiment"),
+        )
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        return list(pool.map(ask_for, users))
+
+
+def labels_of(served: Sequence[Served]) -> list[Item]:
+    """Whether each prediction was right; and from every third user, a satisfaction of 1 to 5."""
+    items = [_item(one, "recommendation_accuracy", int(one.label == one.truth)) for one in served]
+    return items + [
+        _item(one, "user_satisfaction", SATISFACTION[one.label, one.truth])
+        for one in served
+        if one.user % ASKED_EVERY == 0
+    ]
+
+
+def give(doors: Doors, items: Sequence[Item]) -> None:
+    """Over HTTP, in batches."""
+    for start in range(0, len(items), BATCH):
+        batch = list(items[start : start + BATCH])
+        answer = doors.http("POST", "/api/feedback", {"items": batch})
+        if answer["accepted"] != len(batch):
+            raise DemoFailed(f"feedback was not accepted: {answer['items']}")
+
+
+def give_as_file(doors: Doors, items: Sequence[Item]) -> Any:
+    """As a file in S3, a line each; the report that comes for it."""
+    file = STATE / "labels.jsonl"
+    file.write_text("".join(json.dumps(item) + "\n" for item in items))
+    bucket = doors.cloud.bucket
+    doors.aws("s3", "cp", "--quiet", str(file), f"s3://{bucket}/feedback/labels.jsonl")
+
+    def report() -> Any:
+        try:
+            key = f"s3://{bucket}/feedback-reports/feedback/labels.jsonl.json"
+            found = json.loads(doors.aws("s3", "cp", "--quiet", key, "-"))
+        except DemoFailed:
+            return None
+        return found if found["finished"] else None
+
+    return until(report, what="the report of labels.jsonl")
+
+
+def _item(served: Served, metric: str, value: float) -> Item:
+    return {"request_id": served.request_id, "metric_name": metric, "metric_value": value}
