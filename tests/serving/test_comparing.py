@@ -120,10 +120,11 @@ def test_what_is_not_json_agrees_byte_for_byte_in_one_type(one: Output, other: O
 
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
+TEXT = st.text(max_size=5)
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | FINITE | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-    max_leaves=20,
+    st.none() | st.booleans() | st.integers() | FINITE | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=6,
 )
 
 
