@@ -6,10 +6,11 @@ from typing import Annotated
 from chalice.app import Blueprint
 from pydantic import Field
 
-from chalicelib.experiments import deciding, feedback, running
+from chalicelib.experiments import deciding, feedback, planning, running
 from chalicelib.experiments.deciding import Assessment, Replayed
 from chalicelib.experiments.feedback import FeedbackAnswer, FeedbackBody
 from chalicelib.experiments.model import ArmName, Definition, Experiment, ExperimentId, State
+from chalicelib.experiments.plans import Plan, PlanRequest
 from chalicelib.kit.http import Answer, Call, Role, endpoint
 from chalicelib.kit.paging import Page, PageQuery
 from chalicelib.kit.values import Value
@@ -81,6 +82,16 @@ def list_experiments(call: Call, query: ExperimentsQuery) -> "Page[Experiment]":
         limit=query.limit,
         cursor=query.cursor,
     )
+
+
+@endpoint(
+    bp,
+    "POST /api/experiments/plan",
+    role=Role.VIEWER,
+    summary="How many units, how small an effect, how many days: from the model's own history",
+)
+def plan_experiment(call: Call, body: PlanRequest) -> Plan:
+    return planning.plan(call.tenant, body)
 
 
 @endpoint(

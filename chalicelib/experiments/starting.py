@@ -1,9 +1,7 @@
 """What must hold before an experiment takes its first unit, and the rows that make it so.
 Later moves are in `running`."""
 
-from chalicelib.experiments import assignment, lifecycle, sizing, store
-from chalicelib.experiments.counting import read_sums
-from chalicelib.experiments.events import SCALE, subject_of_version
+from chalicelib.experiments import assignment, lifecycle, planning, store
 from chalicelib.experiments.model import CONTROL, ArmNotLive, Experiment, NamespaceFull
 from chalicelib.experiments.saving import note_of, subject_of
 from chalicelib.experiments.store import ExperimentRow, Namespace
@@ -12,8 +10,6 @@ from chalicelib.kit import tables
 from chalicelib.kit.clock import utc_now
 from chalicelib.ledger import service as ledger
 from chalicelib.registry import service as registry
-from chalicelib.stats.answers import Inconclusive
-from chalicelib.stats.moments import moments
 
 
 def start(tenant: str, row: ExperimentRow, *, actor: str) -> Experiment:
@@ -28,6 +24,7 @@ def start(tenant: str, row: ExperimentRow, *, actor: str) -> Experiment:
         raise ArmNotLive(f"the control {found.versions[CONTROL]!r} is not the champion")
     declared = registry.get_model(tenant, found.model).settings.metrics
     metrics = lifecycle.metrics_of(definition, declared)
+    primary = next(metric for metric in metrics if metric.name == definition.primary)
     namespace_row = store.read_namespace(tenant, found.namespace)
     space = namespace_row.namespace if namespace_row else Namespace(holdout=definition.holdout)
     room = _room(tenant, found, space)
@@ -35,7 +32,9 @@ def start(tenant: str, row: ExperimentRow, *, actor: str) -> Experiment:
         found,
         metrics=metrics,
         namespace_range=room,
-        planned_units=_planned_from_history(tenant, found),
+        planned_units=planning.planned_from_history(
+            tenant, definition, primary, control=found.versions[CONTROL]
+        ),
         now=utc_now(),
     )
     taken = Namespace(
@@ -79,17 +78,3 @@ def _room(tenant: str, found: Experiment, space: Namespace) -> assignment.Range:
             f"beside {', '.join(sorted(space.ranges))}"
         )
     return room
-
-
-def _planned_from_history(tenant: str, found: Experiment) -> int | None:
-    """From what the control's plain predictions brought; None when that says too little."""
-    definition = found.definition
-    cells = read_sums(tenant, subject_of_version(found.model, found.versions[CONTROL]))
-    sixes = [cell.metrics.get(definition.primary) for cell in cells.values()]
-    six = next((one for one in sixes if one is not None), None)
-    if six is None or six[0] < definition.least_units_per_arm:
-        return None
-    known = moments(six[0], six[1], six[2], scale=SCALE)
-    if isinstance(known, Inconclusive):
-        return None
-    return sizing.planned_units(definition, mean=known.mean, variance=known.variance)
