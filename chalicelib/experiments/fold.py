@@ -21,9 +21,10 @@ Origin = tuple[int, str, str, int]
 Brought = tuple[int, str, int, str]
 """By an exposure: when it was made, its nonce, the covariate in ticks (0: none), the segment
 (empty: none)."""
-Entry = tuple[str, Origin, tuple[tuple[str, int], ...], Brought | None, bool]
-"""What an event adds: the unit, the prediction, totals by outcome, what the exposure brought,
-whether two answers differ. A plain tuple, because it is taken apart a million times a second."""
+Entry = tuple[str, Origin, tuple[tuple[str, int], ...], tuple[Brought | None, bool] | None]
+"""What an event adds: the unit, the prediction, totals by outcome; and of the few that say so, what
+the exposure brought and whether two answers differ. A plain tuple, because it is taken apart a
+million times a second."""
 Totals = dict[str, int]
 """By outcome: the sum of its ticks plus ONE for every event that carried it, in one number: the
 fold then changes one place in memory an event, and memory is what it waits for."""
@@ -49,6 +50,11 @@ class UnitState:
         self.arm = first[2]
         self.totals: Totals = {}
         self.others: dict[str, Totals] = {}
+
+    def hear(self, brought: Brought | None, differs: bool) -> None:
+        if brought is not None and (self.brought is None or brought < self.brought):
+            self.brought = brought
+        self.differs = self.differs or differs
 
     def totals_of(self, arm: str) -> Totals:
         return self.totals if arm == self.arm else self.others.setdefault(arm, {})
@@ -110,25 +116,28 @@ def entry_of(event: Event) -> Entry:
         covariate, segment = event.covariate or 0, event.segment or ""
         brought = (event.predicted_at_ms, event.nonce, covariate, segment)
     origin = (event.predicted_at_ms, event.nonce, event.arm, event.phase)
-    return event.unit, origin, totals, brought, event.differs
+    told = (brought, event.differs) if brought is not None or event.differs else None
+    return event.unit, origin, totals, told
 
 
 def apply(units: dict[str, UnitState], entries: Iterable[Entry]) -> None:
     """Take in what happened, each thing once; `units` is changed in place."""
-    for unit, origin, ticks, brought, differs in entries:
-        state = units.get(unit)
-        if state is None:
+    for unit, origin, ticks, told in entries:
+        try:
+            state = units[unit]
+        except KeyError:
             state = units[unit] = UnitState(origin)
-        elif origin[0] <= state.at_ms and origin < state.first:
+        if origin[0] <= state.at_ms and origin < state.first:
             state.first, state.at_ms = origin, origin[0]
-        if brought is not None and (state.brought is None or brought < state.brought):
-            state.brought = brought
-        if differs:
-            state.differs = True
+        if told is not None:
+            state.hear(*told)
         arm = origin[2]
         totals = state.totals if arm == state.arm else state.totals_of(arm)
         for name, total in ticks:
-            totals[name] = totals.get(name, 0) + total
+            try:
+                totals[name] += total
+            except KeyError:
+                totals[name] = total
 
 
 def contribution(state: UnitState, counting: Counting) -> Part:
