@@ -1,7 +1,7 @@
 """One challenger against the control by one metric: all that can be said of it, for the report.
 One comparison at a time; what several of them say together is `analysis`'s part."""
 
-from math import isfinite, log, sqrt
+from math import isfinite, log, sqrt, ulp
 from typing import NamedTuple
 
 from chalicelib.experiments import bandit, estimates
@@ -198,7 +198,7 @@ def _numbers(
         "standard_error": finite(sqrt(estimate.variance)) if estimate.variance > 0.0 else None,
         "interval": bounds(evidence.at_one_look),
         "sequence": bounds(evidence.always),
-        "p_value": evidence.p,
+        "p_value": _rounded_up(evidence.p),
         "always_valid_p": sequences.always_valid_p(sequences.log_evidence(evidence.z, g)),
         "z": finite(evidence.z),
         "information_ratio": finite(g),
@@ -207,6 +207,11 @@ def _numbers(
         **_posterior(question, estimate),
         **(_lifts(frame, found, evidence) if frame.closed is None else {}),
     }
+
+
+def _rounded_up(p: float | None) -> float | None:
+    """What a float cannot hold is not zero."""
+    return None if p is None else max(p, ulp(0.0))
 
 
 def _decisive(
@@ -271,7 +276,7 @@ def _exact(frame: Frame, question: Question, control: Six, treatment: Six) -> di
     interval = proportions.interval(won_c, n_c, won_t, n_t, alpha=frame.alpha)
     if isinstance(p, Inconclusive):
         return {}
-    exact: dict[str, object] = {"p_value": finite(p), "interval": bounds(interval)}
+    exact: dict[str, object] = {"p_value": _rounded_up(p), "interval": bounds(interval)}
     if min(won_c, n_c - won_c, won_t, n_t - won_t) < _FEW:
         c, t = (won_c, n_c), (won_t, n_t)
         ahead = (*c, *t) if question.sign > 0 else (*t, *c)
