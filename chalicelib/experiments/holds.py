@@ -4,7 +4,7 @@ Nothing here depends on which arm is better."""
 from datetime import timedelta
 from math import sqrt
 
-from chalicelib.experiments.lifecycle import challengers_left, is_ramping
+from chalicelib.experiments.lifecycle import challengers_left, elapsed, is_ramping
 from chalicelib.experiments.model import CONTROL, Experiment
 from chalicelib.experiments.report import Analysis, ArmReport, Comparison
 
@@ -22,8 +22,9 @@ def holds(experiment: Experiment, analysis: Analysis) -> list[str]:
         reasons.append("sample-ratio")
     if is_ramping(experiment):
         reasons.append("ramping")
-    if definition.whole_weeks and experiment.started_at is not None:
-        reasons += ["before-one-week"] if analysis.at - experiment.started_at < _WEEK else []
+    gone = elapsed(experiment, at=analysis.at)
+    if definition.whole_weeks and (gone is None or gone < _WEEK):
+        reasons.append("before-one-week")
     left = {CONTROL, *challengers_left(experiment)}
     arms = [arm for arm in analysis.arms if arm.name in left]
     if any(arm.outcome_share < definition.least_outcome_share for arm in arms):
@@ -37,8 +38,8 @@ def holds(experiment: Experiment, analysis: Analysis) -> list[str]:
 
 def _counts_absent(experiment: Experiment) -> bool:
     """Where a unit without an outcome counts as zero, their share is the effect itself."""
-    primary = next(m for m in experiment.metrics if m.name == experiment.definition.primary)
-    return primary.counts_absent
+    primary = experiment.definition.primary
+    return any(one.name == primary and one.counts_absent for one in experiment.metrics)
 
 
 def _arrivals_differ(arms: list[ArmReport]) -> bool:
@@ -47,8 +48,10 @@ def _arrivals_differ(arms: list[ArmReport]) -> bool:
 
 
 def _lag_z(control: ArmReport, arm: ArmReport) -> float:
-    """|z| of two shares of arrived outcomes, with the pooled variance."""
-    n_c, n_t = control.units, arm.units
+    """|z| of two shares of arrived outcomes, with the pooled variance.
+
+    Shares are of the units that were asked: in mode disagreement, of those that differ."""
+    n_c, n_t = (one.units if one.differing is None else one.differing for one in (control, arm))
     if n_c == 0 or n_t == 0:
         return 0.0
     pooled = (control.outcome_share * n_c + arm.outcome_share * n_t) / (n_c + n_t)

@@ -19,12 +19,10 @@ from chalicelib.experiments.model import (
 )
 from chalicelib.experiments.traffic import Route
 from chalicelib.registry.metrics import PAIRED, Metric, metrics_by_name
-from chalicelib.stats import sequences
 
 _MEASURED = ("error_rate", "latency_ms")
 EXTENSION = 1.5
 """Length of an extended experiment, in units of its planned one."""
-_LEAST_SHARE = 1e-6
 
 
 def draft(definition: Definition, *, experiment: str, control: str, now: datetime) -> Experiment:
@@ -88,8 +86,18 @@ def pause(experiment: Experiment, *, now: datetime) -> Experiment:
 
 
 def resume(experiment: Experiment, *, now: datetime) -> Experiment:
+    """Time that was paused is no time of the experiment's, nor of its ramp's step."""
     _require(experiment, State.PAUSED)
-    return experiment.model_copy(update={"state": State.RUNNING, "updated_at": now})
+    update = {"state": State.RUNNING, "updated_at": now, **_delayed(experiment, now)}
+    return experiment.model_copy(update=update)
+
+
+def elapsed(experiment: Experiment, *, at: datetime) -> timedelta | None:
+    """Since the start, less all pauses; None before the start."""
+    if experiment.ends_at is None:
+        return None
+    reached = min(at, experiment.updated_at) if experiment.state is State.PAUSED else at
+    return reached - (experiment.ends_at - _length(experiment, is_extended=experiment.is_extended))
 
 
 def conclude(
@@ -110,19 +118,24 @@ def conclude(
 
 
 def reshare(experiment: Experiment, shares: Mapping[str, float], *, now: datetime) -> Experiment:
-    """Other shares from now on; only units of the boundary move. A dropped arm has share 0."""
+    """Other shares from now on; only units of the boundary move. A dropped arm has share 0.
+
+    Raises SharesRefused where nothing is left to compare, or for an arm of no version.
+    """
     _require(experiment, State.RUNNING, State.PAUSED)
+    _check_arms(experiment, shares)
     last = experiment.phases[-1]
     present = [Segment(one.start, one.end, one.arm) for one in last.ranges]
     moved = assignment.reapportion(present, shares)
     phases = [*experiment.phases, _phase(last.number + 1, moved, now)]
-    return experiment.model_copy(update={"phases": phases, "updated_at": now})
+    update = {"phases": phases, "updated_at": now, **_delayed(experiment, now)}
+    return experiment.model_copy(update=update)
 
 
 def without(experiment: Experiment, arm: str) -> dict[str, float]:
     """The shares when an arm's units are given to the others, in proportion."""
     shares = experiment.phases[-1].shares()
-    left = {name: share for name, share in shares.items() if name != arm and share > _LEAST_SHARE}
+    left = {name: share for name, share in shares.items() if name != arm}
     total = sum(left.values())
     return {name: share / total for name, share in left.items()}
 
@@ -153,20 +166,23 @@ def take_look(experiment: Experiment, look: Look, *, now: datetime) -> Experimen
 
 
 def extend(experiment: Experiment, *, now: datetime) -> Experiment:
-    assert experiment.started_at is not None, "only what runs is extended"
-    days = experiment.definition.duration_days * EXTENSION
-    ends_at = experiment.started_at + timedelta(days=days)
+    assert experiment.ends_at is not None, "only what runs is extended"
+    began = experiment.ends_at - _length(experiment, is_extended=experiment.is_extended)
+    ends_at = began + _length(experiment, is_extended=True)
     return experiment.model_copy(
         update={"is_extended": True, "ends_at": ends_at, "updated_at": now}
     )
 
 
 def effective_units(definition: Definition, planned_units: int) -> float:
-    """Of the control and one challenger at the horizon."""
+    """Of the control and one challenger at the horizon, the one with the largest share.
+
+    As in `sequences.effective_units`, but of units not rounded: a tiny share is not nobody.
+    """
     shares = definition.shares()
-    control = planned_units * shares[CONTROL]
-    challenger = planned_units * max(share for arm, share in shares.items() if arm != CONTROL)
-    return sequences.effective_units(round(control), round(challenger))
+    control = shares[CONTROL]
+    challenger = max(share for arm, share in shares.items() if arm != CONTROL)
+    return planned_units * control * challenger / (control + challenger)
 
 
 def route_of(experiment: Experiment, *, holdout: float) -> Route:
@@ -192,6 +208,30 @@ def route_of(experiment: Experiment, *, holdout: float) -> Route:
 def _phase(number: int, segments: Sequence[Segment], now: datetime) -> Phase:
     ranges = [ArmRange(start=one.start, end=one.end, arm=one.arm) for one in segments]
     return Phase(number=number, ranges=ranges, since=now)
+
+
+def _length(experiment: Experiment, *, is_extended: bool) -> timedelta:
+    return timedelta(days=experiment.definition.duration_days * (EXTENSION if is_extended else 1.0))
+
+
+def _delayed(experiment: Experiment, now: datetime) -> dict[str, object]:
+    """The times that wait while an experiment is paused, later by the pause up to now.
+
+    Whatever changes a paused experiment must do so, and set `updated_at`, which a pause is from."""
+    if experiment.state is not State.PAUSED:
+        return {}
+    pause = max(now - experiment.updated_at, timedelta())
+    times = {"ends_at": experiment.ends_at, "ramped_at": experiment.ramped_at}
+    return {name: time + pause for name, time in times.items() if time is not None}
+
+
+def _check_arms(experiment: Experiment, shares: Mapping[str, float]) -> None:
+    strange = sorted(set(shares) - set(experiment.versions))
+    if strange:
+        raise assignment.SharesRefused(f"the experiment has no arm {strange[0]!r}")
+    taking = {arm for arm, share in shares.items() if share > 0.0}
+    if CONTROL not in taking or len(taking) < 2:
+        raise assignment.SharesRefused("the control and a challenger keep a share")
 
 
 def _require(experiment: Experiment, *states: State) -> None:
