@@ -111,8 +111,8 @@ def _send(tenant: str, events: list[Event]) -> None:
     try:
         experiments.send(tenant, events)
     except _UNSENT as error:
-        logger.warning("exposure_unsent", error=type(error).__name__)
         _waiting[tenant].extend(events)
+        logger.warning("exposure_unsent", error=type(error).__name__)
 
 
 def _send_copy(text: str) -> None:

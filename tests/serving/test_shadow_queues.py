@@ -1,4 +1,4 @@
-"""The whole way of a shadow: answers of real containers, copies and pairs in the cloud's own queues.
+"""The whole way of a shadow: real containers answer, the cloud's own queues carry copy and pair.
 What may go wrong on it is looked at in `test_copies` and `test_shadows`."""
 
 import json
