@@ -28,8 +28,8 @@ as many."""
 UNITS = 100_000
 ACTIVE = 5_000
 """Units that outcomes come from at one time."""
-CHUNK = 10_000
-"""What a run of the function takes at most: 100 messages of 100 events."""
+CHUNK = 1_000
+"""Ten messages of a hundred events."""
 FEW, SOME, MANY = 1_000, 1_000_000, 10_000_000
 ARMS = ("control", "treatment")
 METRIC = "quality_score"
