@@ -118,9 +118,9 @@ def _decide(trial: Trial) -> str:
     """Wait until all is counted, let the rule act, and tell what it saw and did as one line."""
     seen = until(lambda: _counted(trial), what=f"the count of {trial.labelled} labels")
     looks = len(trial.last["looks"]) if trial.last else 0
-    answer = trial.doors.invoke("advance_experiments", _SCHEDULED)
+    answer = trial.doors.invoke("advance-experiments", _SCHEDULED)
     if answer != {"failed": 0}:
-        raise DemoFailed(f"advance_experiments answered {answer}")
+        raise DemoFailed(f"advance-experiments answered {answer}")
     trial.last = trial.doors.http("GET", trial.path())
     if len(trial.last["looks"]) > looks or trial.last["state"] in _CONCLUDED:
         seen = {**seen, "verdict": last_decision(trial)["facts"]["verdict"]}
