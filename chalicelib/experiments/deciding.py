@@ -6,7 +6,7 @@ import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Literal, NamedTuple, assert_never, cast
+from typing import NamedTuple, assert_never, cast
 
 from chalicelib.experiments import lifecycle, running, saving, sizing, sums
 from chalicelib.experiments.analysis import analyse
@@ -14,13 +14,18 @@ from chalicelib.experiments.bandit import next_shares
 from chalicelib.experiments.counting import read_sums
 from chalicelib.experiments.decisions import RULE, Standing, decide
 from chalicelib.experiments.model import CONCLUDED, CONTROL, Experiment, State
-from chalicelib.experiments.report import Action, Analysis, Verdict
+from chalicelib.experiments.report import (
+    Analysis,
+    Assessment,
+    Recommendation,
+    Replayed,
+    Verdict,
+)
 from chalicelib.experiments.store import ExperimentRow
 from chalicelib.experiments.sums import Sums
 from chalicelib.kit import tables
 from chalicelib.kit.clock import timestamp, utc_now
 from chalicelib.kit.telemetry import logger
-from chalicelib.kit.values import Value
 from chalicelib.ledger import service as ledger
 from chalicelib.ledger.model import Entry, Facts
 from chalicelib.registry import service as registry
@@ -31,26 +36,6 @@ _DECIDED = "experiment.decided"
 _MOST_PLAIN_BYTES = 40_000
 _BATCHES = 25
 """A bandit's shares change so often on the way to its planned units."""
-
-Recommendation = Literal["promote_to_production", "continue_testing", "archive_candidate"]
-
-
-class Assessment(Value):
-    """An experiment's numbers, and what the rule makes of them right now."""
-
-    analysis: Analysis
-    verdict: Verdict
-    recommendation: Recommendation
-
-
-class Replayed(Value):
-    """One decision of the ledger, made again from the numbers that stand beside it."""
-
-    seq: int
-    at: str
-    action: Action
-    rule: str
-    is_same: bool
 
 
 class _Seen(NamedTuple):
@@ -88,18 +73,12 @@ def _advance_once(tenant: str, experiment: str) -> Verdict | None:
     row = saving.read(tenant, experiment)
     if row.experiment.state is not State.RUNNING:
         return None
-    row = _ramped(tenant, row)
     seen = _see(tenant, row.experiment)
-    analysis, _ = _judge(seen)
-    planned = _planned(row.experiment, analysis)
-    if planned is not None:
-        told: Facts = {"planned_units": planned.planned_units}
-        saving.save(tenant, row, planned, actor=RULE_ACTOR, action="experiment.planned", facts=told)
-        row = saving.read(tenant, experiment)
-        seen = seen._replace(experiment=row.experiment)
-    _, verdict = _judge(seen)
-    _carry_out(tenant, row, seen, verdict)
-    return verdict
+    analysis, verdict = _judge(seen)
+    if _is_prepared(tenant, row, analysis, verdict):
+        _carry_out(tenant, row, seen, verdict)
+        return verdict
+    return _advance_once(tenant, experiment)
 
 
 def _see(tenant: str, found: Experiment) -> _Seen:
@@ -126,6 +105,22 @@ def _judge(seen: _Seen) -> tuple[Analysis, Verdict]:
     return analysis, Verdict(rule=RULE, action="continue", reasons=[state], harm_threshold=0.0)
 
 
+def _is_prepared(tenant: str, row: ExperimentRow, analysis: Analysis, verdict: Verdict) -> bool:
+    """False after the experiment was given its planned units, or its ramp's next step."""
+    planned = _planned(row.experiment, analysis)
+    if planned is not None:
+        told: Facts = {"planned_units": planned.planned_units}
+        saving.save(tenant, row, planned, actor=RULE_ACTOR, action="experiment.planned", facts=told)
+        return False
+    if verdict.action != "continue" or analysis.sample_ratio.alarms:
+        return True  # what may be broken, or do harm, is shown to no more units
+    further = lifecycle.next_ramp_step(row.experiment, now=analysis.at)
+    if further is None:
+        return True
+    saving.save(tenant, row, further, actor=RULE_ACTOR, action="experiment.ramped")
+    return False
+
+
 def _planned(found: Experiment, analysis: Analysis) -> Experiment | None:
     """The experiment with its planned units, once the control says how its metric spreads."""
     if found.planned_units is not None:
@@ -142,14 +137,6 @@ def _planned(found: Experiment, analysis: Analysis) -> Experiment | None:
     return None
 
 
-def _ramped(tenant: str, row: ExperimentRow) -> ExperimentRow:
-    further = lifecycle.next_ramp_step(row.experiment, now=utc_now())
-    if further is None:
-        return row
-    saving.save(tenant, row, further, actor=RULE_ACTOR, action="experiment.ramped")
-    return saving.read(tenant, further.id)
-
-
 def _carry_out(tenant: str, row: ExperimentRow, seen: _Seen, verdict: Verdict) -> None:
     if verdict.action == "continue" and verdict.look is None:
         _reallocate(tenant, row, seen)
@@ -160,15 +147,15 @@ def _carry_out(tenant: str, row: ExperimentRow, seen: _Seen, verdict: Verdict) -
         return
     if verdict.action == "promote":
         assert verdict.arm is not None, "a promotion names its arm"
-        looked = _looked(row.experiment, verdict, seen.at)
         running.crown(
             tenant,
-            looked.id,
+            row.experiment.id,
             verdict.arm,
             actor=RULE_ACTOR,
             reason=_why(verdict),
             facts=facts,
-            expected=row,
+            judged=row,
+            look=verdict.look,
         )
     else:
         after = _after(_looked(row.experiment, verdict, seen.at), verdict, seen.at)
@@ -200,11 +187,13 @@ def _after(found: Experiment, verdict: Verdict, at: datetime) -> Experiment:
 def _reallocate(tenant: str, row: ExperimentRow, seen: _Seen) -> None:
     """A bandit's next batch, when the present one is full."""
     found = row.experiment
-    if found.definition.allocation != "bandit" or found.planned_units is None:
+    if found.definition.allocation != "bandit":
         return
     phase = found.phases[-1].number
     units = sum(cell.units for (_, number), cell in seen.sums.items() if number == phase)
-    if units < max(found.planned_units // _BATCHES, found.definition.least_units_per_arm):
+    # Nothing is planned before the first batch is full: only full batches say how units spread.
+    batch = max((found.planned_units or 0) // _BATCHES, found.definition.least_units_per_arm)
+    if units < batch:
         return
     after = lifecycle.reshare(found, next_shares(found, seen.sums), now=seen.at)
     saving.save(tenant, row, after, actor=RULE_ACTOR, action="experiment.reallocated")

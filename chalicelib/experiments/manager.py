@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal, assert_never
 from pydantic import Field, JsonValue, TypeAdapter, ValidationError
 
 from chalicelib.experiments import deciding, running
-from chalicelib.experiments.deciding import Assessment
 from chalicelib.experiments.model import (
     CONTROL,
     Challenger,
@@ -15,7 +14,7 @@ from chalicelib.experiments.model import (
     ExperimentId,
     State,
 )
-from chalicelib.experiments.report import Comparison
+from chalicelib.experiments.report import Assessment, Comparison
 from chalicelib.kit.errors import Failure
 from chalicelib.kit.values import Value
 from chalicelib.registry.metrics import MetricName

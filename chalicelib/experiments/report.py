@@ -146,3 +146,24 @@ class Analysis(Value):
     segments: list[SegmentReport] = Field(default_factory=list[SegmentReport])
     shares: dict[ArmName, float] = Field(default_factory=dict[str, float])
     """Of a bandit: what the arms get next."""
+
+
+Recommendation = Literal["promote_to_production", "continue_testing", "archive_candidate"]
+
+
+class Assessment(Value):
+    """An experiment's numbers, and what the rule makes of them right now."""
+
+    analysis: Analysis
+    verdict: Verdict
+    recommendation: Recommendation
+
+
+class Replayed(Value):
+    """One decision of the ledger, made again from the numbers that stand beside it."""
+
+    seq: int
+    at: str
+    action: Action
+    rule: str
+    is_same: bool

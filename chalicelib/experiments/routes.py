@@ -1,16 +1,17 @@
 """HTTP of experiments: their life, their analysis, and the outcomes that come back.
-What may be said, and what becomes of it, is the other rooms' to decide."""
+What may be said, and what becomes of it, is the other rooms' to decide: they are imported when they
+are asked, because most requests are predictions, whose cold start would pay for them."""
 
 from typing import Annotated
 
 from chalice.app import Blueprint
 from pydantic import Field
 
-from chalicelib.experiments import deciding, feedback, planning, running
-from chalicelib.experiments.deciding import Assessment, Replayed
+from chalicelib.experiments import feedback
 from chalicelib.experiments.feedback import FeedbackAnswer, FeedbackBody
 from chalicelib.experiments.model import ArmName, Definition, Experiment, ExperimentId, State
 from chalicelib.experiments.plans import Plan, PlanRequest
+from chalicelib.experiments.report import Assessment, Replayed
 from chalicelib.kit.http import Answer, Call, Role, endpoint
 from chalicelib.kit.paging import Page, PageQuery
 from chalicelib.kit.values import Value
@@ -65,6 +66,8 @@ class Replay(Value):
     status=201,
 )
 def create_experiment(call: Call, body: NewExperiment) -> Answer[Experiment]:
+    from chalicelib.experiments import running  # noqa: PLC0415
+
     made = running.create(call.tenant, body.definition(), experiment=body.id, actor=call.caller)
     if body.start and made.state is State.DRAFT:
         made = running.start(call.tenant, made.id, actor=call.caller)
@@ -75,6 +78,8 @@ def create_experiment(call: Call, body: NewExperiment) -> Answer[Experiment]:
     bp, "GET /api/experiments", role=Role.VIEWER, summary="Experiments by id, of a model or a state"
 )
 def list_experiments(call: Call, query: ExperimentsQuery) -> "Page[Experiment]":
+    from chalicelib.experiments import running  # noqa: PLC0415
+
     return running.list_all(
         call.tenant,
         model=query.model,
@@ -91,6 +96,8 @@ def list_experiments(call: Call, query: ExperimentsQuery) -> "Page[Experiment]":
     summary="How many units, how small an effect, how many days: from the model's own history",
 )
 def plan_experiment(call: Call, body: PlanRequest) -> Plan:
+    from chalicelib.experiments import planning  # noqa: PLC0415
+
     return planning.plan(call.tenant, body)
 
 
@@ -101,6 +108,8 @@ def plan_experiment(call: Call, body: PlanRequest) -> Plan:
     summary="An experiment: its definition, shares, looks and conclusion",
 )
 def get_experiment(call: Call, experiment: ExperimentId) -> Experiment:
+    from chalicelib.experiments import running  # noqa: PLC0415
+
     return running.get(call.tenant, experiment)
 
 
@@ -111,6 +120,8 @@ def get_experiment(call: Call, experiment: ExperimentId) -> Experiment:
     summary="Numbers that stay honest however often anyone looks, and what the rule makes of them",
 )
 def analyse_experiment(call: Call, experiment: ExperimentId) -> Assessment:
+    from chalicelib.experiments import deciding  # noqa: PLC0415
+
     return deciding.assess(call.tenant, experiment)
 
 
@@ -121,6 +132,8 @@ def analyse_experiment(call: Call, experiment: ExperimentId) -> Assessment:
     summary="Make every recorded decision again from the numbers recorded with it",
 )
 def replay_decisions(call: Call, experiment: ExperimentId) -> Replay:
+    from chalicelib.experiments import deciding  # noqa: PLC0415
+
     return Replay(items=deciding.replay(call.tenant, experiment))
 
 
@@ -131,6 +144,8 @@ def replay_decisions(call: Call, experiment: ExperimentId) -> Replay:
     summary="Take units from now on, for the first time or after a pause",
 )
 def start_experiment(call: Call, experiment: ExperimentId) -> Experiment:
+    from chalicelib.experiments import running  # noqa: PLC0415
+
     return running.start(call.tenant, experiment, actor=call.caller)
 
 
@@ -141,6 +156,8 @@ def start_experiment(call: Call, experiment: ExperimentId) -> Experiment:
     summary="The champion answers everybody until the experiment is started again",
 )
 def pause_experiment(call: Call, experiment: ExperimentId, body: Because) -> Experiment:
+    from chalicelib.experiments import running  # noqa: PLC0415
+
     return running.pause(call.tenant, experiment, actor=call.caller, reason=body.reason)
 
 
@@ -151,6 +168,8 @@ def pause_experiment(call: Call, experiment: ExperimentId, body: Because) -> Exp
     summary="End the experiment; the champion stays",
 )
 def stop_experiment(call: Call, experiment: ExperimentId, body: Because) -> Experiment:
+    from chalicelib.experiments import running  # noqa: PLC0415
+
     return running.stop(call.tenant, experiment, actor=call.caller, reason=body.reason)
 
 
@@ -161,6 +180,8 @@ def stop_experiment(call: Call, experiment: ExperimentId, body: Because) -> Expe
     summary="End the experiment with a challenger as champion, whatever the numbers say",
 )
 def promote_challenger(call: Call, experiment: ExperimentId, body: Promotion) -> Experiment:
+    from chalicelib.experiments import running  # noqa: PLC0415
+
     return running.promote(
         call.tenant, experiment, arm=body.arm, actor=call.caller, reason=body.reason
     )
@@ -173,6 +194,8 @@ def promote_challenger(call: Call, experiment: ExperimentId, body: Promotion) ->
     summary="Other shares while the experiment runs; only boundary units move",
 )
 def put_shares(call: Call, experiment: ExperimentId, body: NewShares) -> Experiment:
+    from chalicelib.experiments import running  # noqa: PLC0415
+
     return running.reshare(
         call.tenant, experiment, body.shares, actor=call.caller, reason=body.reason
     )

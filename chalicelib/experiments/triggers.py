@@ -5,7 +5,6 @@ from typing import Any
 
 from chalice.app import Blueprint, CloudWatchEvent, Rate, SQSEvent
 
-from chalicelib.experiments import manager, watching
 from chalicelib.kit.clock import Deadline
 from chalicelib.kit.settings import settings
 from chalicelib.kit.triggers import trigger
@@ -60,6 +59,8 @@ def on_feedback_file(event: CloudWatchEvent) -> dict[str, Any]:
 @trigger
 def advance_experiments(event: CloudWatchEvent) -> dict[str, Any]:
     """Ask the rule of every running experiment, and do what it says."""
+    from chalicelib.experiments import watching  # noqa: PLC0415
+
     failed = watching.advance_all(settings().tenant_id, deadline=_deadline(event.context))
     return {"failed": failed}
 
@@ -68,6 +69,8 @@ def advance_experiments(event: CloudWatchEvent) -> dict[str, Any]:
 @trigger
 def ab_test_manager(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Answer one action; a refused one is answered too, with its code, and changes nothing."""
+    from chalicelib.experiments import manager  # noqa: PLC0415
+
     return manager.answer(event, tenant=settings().tenant_id)
 
 
