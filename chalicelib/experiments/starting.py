@@ -1,9 +1,17 @@
 """What must hold before an experiment takes its first unit, and the rows that make it so.
 Later moves are in `running`."""
 
-from chalicelib.experiments import assignment, lifecycle, planning, store
-from chalicelib.experiments.model import CONTROL, ArmNotLive, Experiment, NamespaceFull
-from chalicelib.experiments.saving import note_of, subject_of
+from collections.abc import Iterable
+
+from chalicelib.experiments import assignment, lifecycle, planning, saving, store
+from chalicelib.experiments.model import (
+    CONTROL,
+    ArmNotLive,
+    Experiment,
+    ExperimentNotRunning,
+    NamespaceFull,
+    State,
+)
 from chalicelib.experiments.store import ExperimentRow, Namespace
 from chalicelib.experiments.traffic import Routes
 from chalicelib.kit import tables
@@ -13,22 +21,56 @@ from chalicelib.registry import service as registry
 
 
 def start(tenant: str, row: ExperimentRow, *, actor: str) -> Experiment:
+    """Raises tables.Stale when the experiment, its namespace or the model's routes changed."""
     found = row.experiment
-    definition = found.definition
-    for arm, version in found.versions.items():
+    if found.state is not State.DRAFT:
+        raise ExperimentNotRunning(f"experiment {found.id!r} is {found.state.value!r}")
+    found = _against_champion(tenant, found)
+    check_arms(tenant, found, found.versions)
+    namespace_row = store.read_namespace(tenant, found.namespace)
+    space = namespace_row.namespace if namespace_row else Namespace(holdout=0.0)
+    taken = _taken(found, space)
+    started = _started(tenant, found, taken.ranges[found.id])
+    routes_row = store.read_routes(tenant, found.model)
+    before = routes_row.routes if routes_row else Routes()
+    routes = saving.routes_with(started, before, holdout=taken.holdout)
+    note = saving.note_of(found, started, "experiment.started", actor=actor)
+    tables.commit(
+        [
+            store.put_experiment(tenant, row, started),
+            store.put_namespace(tenant, found.namespace, namespace_row, taken),
+            store.put_routes(tenant, found.model, routes_row, routes),
+            *ledger.writes(tenant, saving.subject_of(found.id), [note]),
+        ]
+    )
+    return started
+
+
+def check_arms(tenant: str, found: Experiment, arms: Iterable[str]) -> None:
+    """Raises ArmNotLive unless all of them answer and the control is the champion."""
+    for arm in arms:
+        version = found.versions[arm]
         if registry.live(tenant, found.model, version) is None:
             raise ArmNotLive(f"version {version!r} of arm {arm!r} is not in service")
-    if registry.get_model(tenant, found.model).champion != registry.live(
-        tenant, found.model, found.versions[CONTROL]
-    ):
+    champion = registry.get_model(tenant, found.model).champion
+    if champion is None or champion.version != found.versions[CONTROL]:
         raise ArmNotLive(f"the control {found.versions[CONTROL]!r} is not the champion")
+
+
+def _against_champion(tenant: str, found: Experiment) -> Experiment:
+    """Where the owner named no control, it is the champion of now, not of when it was written."""
+    champion = registry.get_model(tenant, found.model).champion
+    if found.definition.control_version is not None or champion is None:
+        return found
+    return found.model_copy(update={"versions": {**found.versions, CONTROL: champion.version}})
+
+
+def _started(tenant: str, found: Experiment, room: assignment.Range) -> Experiment:
+    definition = found.definition
     declared = registry.get_model(tenant, found.model).settings.metrics
     metrics = lifecycle.metrics_of(definition, declared)
     primary = next(metric for metric in metrics if metric.name == definition.primary)
-    namespace_row = store.read_namespace(tenant, found.namespace)
-    space = namespace_row.namespace if namespace_row else Namespace(holdout=definition.holdout)
-    room = _room(tenant, found, space)
-    started = lifecycle.start(
+    return lifecycle.start(
         found,
         metrics=metrics,
         namespace_range=room,
@@ -37,39 +79,15 @@ def start(tenant: str, row: ExperimentRow, *, actor: str) -> Experiment:
         ),
         now=utc_now(),
     )
-    taken = Namespace(
-        holdout=definition.holdout if not space.ranges else space.holdout,
-        ranges={**space.ranges, found.id: room},
-    )
-    note = note_of(found, started, "experiment.started", actor=actor)
-    routes_row = store.read_routes(tenant, found.model)
-    routes = [*(routes_row.routes.routes if routes_row else [])]
-    routes.append(lifecycle.route_of(started, holdout=taken.holdout))
-    tables.commit(
-        [
-            store.put_experiment(tenant, row, started),
-            store.put_namespace(tenant, found.namespace, namespace_row, taken),
-            store.put_routes(tenant, found.model, routes_row, Routes(routes=routes)),
-            *ledger.writes(tenant, subject_of(found.id), [note]),
-        ]
-    )
-    return started
 
 
-def _room(tenant: str, found: Experiment, space: Namespace) -> assignment.Range:
-    """Where the experiment's units lie in its namespace. Raises NamespaceFull."""
+def _taken(found: Experiment, space: Namespace) -> Namespace:
+    """The namespace with room for the experiment's units. Raises NamespaceFull."""
     definition = found.definition
     if space.ranges and space.holdout != definition.holdout:
         raise NamespaceFull(
             f"namespace {found.namespace!r} holds out {space.holdout!r} of its units, "
             f"not {definition.holdout!r}"
-        )
-    routes = store.read_routes(tenant, found.model)
-    others = [r for r in routes.routes.routes if r.namespace != found.namespace] if routes else []
-    if others:
-        raise NamespaceFull(
-            f"experiment {others[0].experiment!r} of this model runs in namespace "
-            f"{others[0].namespace!r}: one prediction cannot be in two experiments"
         )
     room = assignment.first_free(list(space.ranges.values()), definition.traffic)
     if room is None:
@@ -77,4 +95,4 @@ def _room(tenant: str, found: Experiment, space: Namespace) -> assignment.Range:
             f"namespace {found.namespace!r} has no room for {definition.traffic!r} of its units "
             f"beside {', '.join(sorted(space.ranges))}"
         )
-    return room
+    return Namespace(holdout=definition.holdout, ranges={**space.ranges, found.id: room})
