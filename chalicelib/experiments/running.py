@@ -1,10 +1,11 @@
 """Use cases of an experiment's life: create, start, pause, stop, promote, other shares, ramp.
 What is decided from numbers is in `deciding`; the rules of the moves are in `lifecycle`."""
 
+import hashlib
 import itertools
 import re
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from math import isclose
 
 from chalicelib.deployments import service as deployments
 from chalicelib.experiments import lifecycle, saving, starting, store
@@ -15,6 +16,8 @@ from chalicelib.experiments.model import (
     Definition,
     Experiment,
     ExperimentExists,
+    ExperimentNotRunning,
+    Look,
     State,
 )
 from chalicelib.experiments.store import ExperimentRow
@@ -25,7 +28,7 @@ from chalicelib.kit.tables import Write
 from chalicelib.ledger import service as ledger
 from chalicelib.ledger.model import Facts, Note
 from chalicelib.registry import service as registry
-from chalicelib.registry.model import Change
+from chalicelib.registry.model import Change, Stage
 
 _NOT_IN_AN_ID = re.compile(r"[^a-zA-Z0-9_.-]+")
 _ID_LETTERS = 64
@@ -38,25 +41,31 @@ def create(
 
     experiment: its id; without one it is made from the name.
     """
-    name = experiment or _id_of(definition.name)
-    found = store.read_experiment(tenant, name)
-    if found is not None:
-        return _the_same(found.experiment, definition)
-    control = definition.control_version or _champion(tenant, definition.model)
-    made = lifecycle.draft(definition, experiment=name, control=control, now=utc_now())
-    for version in made.versions.values():
-        registry.get_version(tenant, definition.model, version)
-    note = Note(actor=actor, action="experiment.created", after=_facts(made))
-    try:
-        tables.commit(
-            [
-                store.put_experiment(tenant, None, made),
-                *ledger.writes(tenant, saving.subject_of(name), [note]),
-            ]
-        )
-    except tables.Stale:
-        return _the_same(get(tenant, name), definition)
-    return made
+    name = experiment or id_of(definition.name)
+
+    def attempt() -> Experiment:
+        found = store.read_experiment(tenant, name)
+        if found is not None:
+            return _the_same(found.experiment, definition)
+        control = definition.control_version or _champion(tenant, definition.model)
+        made = lifecycle.draft(definition, experiment=name, control=control, now=utc_now())
+        for version in made.versions.values():
+            registry.get_version(tenant, definition.model, version)
+        note = Note(actor=actor, action="experiment.created", after=_facts(made))
+        entries = ledger.writes(tenant, saving.subject_of(name), [note])
+        tables.commit([store.put_experiment(tenant, None, made), *entries])
+        return made
+
+    return tables.until_fresh(attempt)
+
+
+def id_of(name: str) -> str:
+    """An experiment's id by its name: the same for the same, whatever letters it has."""
+    cleaned = _NOT_IN_AN_ID.sub("-", name).strip("-._")
+    if cleaned and len(cleaned) <= _ID_LETTERS:
+        return cleaned
+    mark = hashlib.sha256(name.encode()).hexdigest()[:12]
+    return f"{cleaned[: _ID_LETTERS - 13] or 'experiment'}-{mark}"
 
 
 def list_all(
@@ -84,6 +93,8 @@ def start(tenant: str, experiment: str, *, actor: str) -> Experiment:
         if row.experiment.state is State.RUNNING:
             return row.experiment
         if row.experiment.state is State.PAUSED:
+            arms = [CONTROL, *lifecycle.challengers_left(row.experiment)]
+            starting.check_arms(tenant, row.experiment, arms)
             resumed = lifecycle.resume(row.experiment, now=utc_now())
             return saving.save(tenant, row, resumed, actor=actor, action="experiment.resumed")
         return starting.start(tenant, row, actor=actor)
@@ -113,9 +124,11 @@ def stop(tenant: str, experiment: str, *, actor: str, reason: str) -> Experiment
 def reshare(
     tenant: str, experiment: str, shares: dict[str, float], *, actor: str, reason: str
 ) -> Experiment:
-    """Other shares while it runs; only units of the boundary move."""
+    """Other shares while it runs; only units of the boundary move. Nothing when they are those."""
 
     def change(found: Experiment) -> Experiment:
+        if found.state not in CONCLUDED and found.phases and _has(found, shares):
+            return found
         return lifecycle.reshare(found, shares, now=utc_now())
 
     return _change(tenant, experiment, change, "experiment.reshared", actor=actor, reason=reason)
@@ -133,6 +146,10 @@ def promote(
     return crown(tenant, experiment, winner, actor=actor, reason=reason or "promoted by hand")
 
 
+class _Moved(Exception):
+    """What a verdict rests on has changed since: the experiment, or the champion."""
+
+
 def crown(
     tenant: str,
     experiment: str,
@@ -141,47 +158,93 @@ def crown(
     actor: str,
     reason: str,
     facts: Facts | None = None,
-    expected: ExperimentRow | None = None,
+    judged: ExperimentRow | None = None,
+    look: Look | None = None,
 ) -> Experiment:
     """Promote an arm's version through the registry's gate and end the experiment, or neither.
 
-    expected: raises tables.Stale when the experiment is no longer as it was read.
+    judged: what the decision was made of; raises tables.Stale when it has changed, or when the
+    champion that goes is not the control. look: the planned look that the decision took.
     """
-    concluded: list[Experiment] = []
+    found = get(tenant, experiment)
+    if _is_won_by(found, arm):
+        return found
+    crowned: list[Experiment] = []
 
-    def also(_: Change) -> Sequence[Write]:
+    def also(change: Change) -> Sequence[Write]:
         row = saving.read(tenant, experiment)
-        if expected is not None and row.row.rev != expected.row.rev:
-            raise tables.Stale
-        done = lifecycle.conclude(
-            row.experiment, State.PROMOTED, why=reason, winner=arm, now=utc_now()
-        )
-        concluded[:] = [done]
-        note = saving.note_of(row.experiment, done, "experiment.promoted", actor=actor, facts=facts)
+        if judged is not None and not _is_as_judged(row, judged, change, arm=arm):
+            raise _Moved
+        if not change.versions and _is_won_by(row.experiment, arm):
+            crowned[:] = [row.experiment]
+            return []
+        done = _crowned(row.experiment, arm, look=look, reason=reason)
+        crowned[:] = [done]
+        told = facts or {"reason": reason}
+        note = saving.note_of(row.experiment, done, "experiment.promoted", actor=actor, facts=told)
         return saving.writes_of(tenant, row, done, note)
 
-    found = get(tenant, experiment)
-    if found.state is State.PROMOTED and found.winner == arm:
-        return found
-    version = found.versions[arm]
     why = f"experiment {experiment}: {reason}"[:500]
-    registry.promote(tenant, found.model, version, actor=actor, reason=why, also=also)
-    return concluded[0]
+    try:
+        registry.promote(
+            tenant, found.model, found.versions[arm], actor=actor, reason=why, also=also
+        )
+    except _Moved as moved:  # tables.Stale, here, would only have the same verdict tried again
+        raise tables.Stale from moved
+    return crowned[0]
 
 
 def retire_losers(tenant: str, experiment: str, *, actor: str) -> None:
-    """Take the versions that did not win out of service; the champion and live ones of other
-    experiments' controls are the registry's to protect."""
+    """Take the versions that did not win out of service, but for those that are needed still."""
     row = saving.read(tenant, experiment)
     found = row.experiment
-    for arm, version in found.versions.items():
-        if arm in (CONTROL, found.winner):
-            continue
-        deployments.ask_to_retire(
-            tenant, found.model, version, actor=actor, reason=f"lost experiment {experiment}"
-        )
+    needed = _needed(tenant, found)
+    for version in dict.fromkeys(found.versions.values()):
+        if version not in needed:
+            why = f"lost experiment {experiment}"
+            deployments.ask_to_retire(tenant, found.model, version, actor=actor, reason=why)
     done = found.model_copy(update={"retired_losers": True, "updated_at": utc_now()})
     saving.save(tenant, row, done, actor=actor, action="experiment.losers_retired")
+
+
+def _has(found: Experiment, shares: dict[str, float]) -> bool:
+    present = found.phases[-1].shares()
+    return all(
+        isclose(present.get(arm, 0.0), shares.get(arm, 0.0), abs_tol=1e-12)
+        for arm in {*present, *shares}
+    )
+
+
+def _is_won_by(found: Experiment, arm: str) -> bool:
+    return found.state is State.PROMOTED and found.winner == arm
+
+
+def _is_as_judged(row: ExperimentRow, judged: ExperimentRow, change: Change, *, arm: str) -> bool:
+    control, version = judged.experiment.versions[CONTROL], judged.experiment.versions[arm]
+    stages = zip(change.versions, change.before, strict=True)
+    going = [one.version for one, before in stages if before is Stage.CHAMPION]
+    return row.row.rev == judged.row.rev and (going == [control] or version == control)
+
+
+def _crowned(found: Experiment, arm: str, *, look: Look | None, reason: str) -> Experiment:
+    now = utc_now()
+    if found.state is State.DRAFT:
+        raise ExperimentNotRunning(f"experiment {found.id!r} is {found.state.value!r}")
+    looked = lifecycle.take_look(found, look, now=now) if look else found
+    return lifecycle.conclude(looked, State.PROMOTED, why=reason, winner=arm, now=now)
+
+
+def _needed(tenant: str, found: Experiment) -> set[str]:
+    """Versions that serve, may be rolled back to, or are in another experiment. Former champions
+    go by themselves when their window is over."""
+    model = registry.get_model(tenant, found.model)
+    kept = {found.versions[CONTROL], *model.former_champions}
+    kept |= {found.versions[found.winner]} if found.winner else set[str]()
+    kept |= {model.champion.version} if model.champion else set[str]()
+    for other in store.experiments(tenant):
+        if other.model == found.model and other.id != found.id and other.state not in CONCLUDED:
+            kept |= set(other.versions.values())
+    return kept
 
 
 def _change(
@@ -215,15 +278,6 @@ def _the_same(found: Experiment, asked: Definition) -> Experiment:
     if found.definition != asked:
         raise ExperimentExists(f"experiment {found.id!r} is there, and is another one")
     return found
-
-
-def _id_of(name: str) -> str:
-    cleaned = _NOT_IN_AN_ID.sub("-", name).strip("-._")[:_ID_LETTERS]
-    return cleaned or f"experiment-{_stamp(utc_now())}"
-
-
-def _stamp(now: datetime) -> str:
-    return now.strftime("%Y%m%d-%H%M%S")
 
 
 def _facts(found: Experiment) -> Facts:
