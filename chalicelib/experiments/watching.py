@@ -55,7 +55,7 @@ def _asked_for(tenant: str) -> Iterator[tuple[str, Callable[[], object]]]:
             continue
         for version in registry.all_versions(tenant, model.name):
             if _is_new(model, version):
-                name = _id_of(version)
+                name = running.id_of(_name_of(version))
                 yield name, lambda m=model, v=version: _begin(tenant, m, v)
 
 
@@ -69,7 +69,7 @@ def _is_new(model: Model, version: Version) -> bool:
 
 def _begin(tenant: str, model: Model, version: Version) -> Experiment | None:
     """Waits, without an error, while another experiment has the model's units."""
-    name = _id_of(version)
+    name = running.id_of(_name_of(version))
     found = store.read_experiment(tenant, name)
     if found is not None and found.experiment.state is not State.DRAFT:
         return None
@@ -84,7 +84,7 @@ def _begin(tenant: str, model: Model, version: Version) -> Experiment | None:
 def _definition(model: Model, version: Version) -> Definition:
     metrics = [metric.name for metric in model.settings.metrics]
     return Definition(
-        name=_id_of(version),
+        name=_name_of(version),
         model=model.name,
         challengers=[Challenger(version=version.version)],
         primary=metrics[0] if metrics else "quality_score",
@@ -93,5 +93,5 @@ def _definition(model: Model, version: Version) -> Definition:
     )
 
 
-def _id_of(version: Version) -> str:
-    return f"upload-{version.model}-{version.version}"[:64]
+def _name_of(version: Version) -> str:
+    return f"upload-{version.model}-{version.version}"
