@@ -1,11 +1,18 @@
 """The rule that promotes, rolls back, stops and extends: one analysis in, one verdict out.
 Pure and versioned: who calls it, and what is done about a verdict, is not known here."""
 
-from datetime import timedelta
-from math import inf, isfinite, log
+from collections.abc import Mapping, Sequence
+from math import isfinite, log
 from typing import NamedTuple
 
-from chalicelib.experiments.holds import holds, primaries
+from chalicelib.experiments.holds import (
+    Progress,
+    has_looked_last,
+    holds,
+    is_due,
+    primaries,
+    progress_of,
+)
 from chalicelib.experiments.lifecycle import EXTENSION, challengers_left
 from chalicelib.experiments.model import CONTROL, Experiment, Look
 from chalicelib.experiments.report import Action, Analysis, Comparison, Verdict
@@ -34,16 +41,9 @@ class Standing(Value):
     live_arms: list[str]
 
 
-class _Clock(NamedTuple):
-    """spending: elapsed share of the horizon, by units or by time, whichever is more.
-
-    information: units with a value of the primary metric, by planned units.
-    """
-
-    spending: float
-    information: float
-    lateness: float
-    """Elapsed time by the planned duration."""
+class _Ranked(NamedTuple):
+    arm: str
+    z: float
 
 
 def decide(experiment: Experiment, analysis: Analysis, standing: Standing) -> Verdict:
@@ -55,24 +55,26 @@ def decide(experiment: Experiment, analysis: Analysis, standing: Standing) -> Ve
     if harmful is not None:
         reasons = [f"harm:{harmful.metric}"]
         return _verdict(experiment, "roll_back", reasons, arm=harmful.arm, z=harmful.z)
-    clock = _clock(experiment, analysis)
+    progress = progress_of(experiment, analysis)
     if experiment.definition.mode == "shadow":
         # It ends by itself, and never promotes: nobody was answered by the challenger.
-        is_over = clock is not None and clock.spending >= 1.0
+        is_over = progress is not None and progress.spending >= 1.0
         return _verdict(experiment, "stop" if is_over else "continue", ["shadow"])
-    if clock is None:
+    if progress is None:
         return _verdict(experiment, "continue", ["no-plan-yet"])
-    return _by_the_clock(experiment, analysis, clock)
+    return _by_the_clock(experiment, analysis, progress)
 
 
-def _by_the_clock(experiment: Experiment, analysis: Analysis, clock: "_Clock") -> Verdict:
+def _by_the_clock(experiment: Experiment, analysis: Analysis, progress: Progress) -> Verdict:
     held = holds(experiment, analysis)
     if held:
-        gives_up = clock.lateness >= _GIVE_UP_AFTER
+        gives_up = progress.lateness >= _GIVE_UP_AFTER
         return _verdict(experiment, "stop" if gives_up else "continue", held)
-    if not _is_due(experiment, clock):
+    if has_looked_last(experiment):
+        return _after_the_last_look(experiment, analysis, progress)
+    if not is_due(experiment, progress):
         return _verdict(experiment, "continue", ["before-next-look"])
-    return _at_look(experiment, analysis, clock)
+    return _at_look(experiment, analysis, progress)
 
 
 def _broken(experiment: Experiment, standing: Standing) -> str | None:
@@ -104,78 +106,76 @@ def _harm(experiment: Experiment, analysis: Analysis) -> Comparison | None:
     return max(shown, key=lambda one: one.harm_evidence or 0.0, default=None)
 
 
-def _clock(experiment: Experiment, analysis: Analysis) -> _Clock | None:
-    if experiment.started_at is None:
-        return None
-    days = (analysis.at - experiment.started_at) / timedelta(days=1)
-    lateness = days / experiment.definition.duration_days
-    if experiment.definition.mode == "shadow":
-        gone = analysis.units / experiment.planned_units if experiment.planned_units else 0.0
-        return _Clock(max(lateness, gone), gone, lateness)
-    if experiment.planned_units is None:
-        return _Clock(1.0, 1.0, lateness) if lateness >= 1.0 else None
-    information = _units_with_value(analysis) / experiment.planned_units
-    return _Clock(max(information, lateness), information, lateness)
+def _at_look(experiment: Experiment, analysis: Analysis, progress: Progress) -> Verdict:
+    look = _look(experiment, analysis, progress)
+    bound = _bounds(experiment, [*experiment.looks, look])[-1]
+    ranked = _ranked(experiment, analysis)
+    says: dict[str, object] = {"look": look, "boundary": _finite(bound), "z": ranked[0].z}
+    better = [one for one in ranked if one.z >= bound]
+    open_by_arm = {one.arm: _open_guardrails(experiment, analysis, one.arm) for one in better}
+    for arm, z in better:
+        if not open_by_arm[arm]:
+            return _verdict(experiment, "promote", ["better"], **{**says, "arm": arm, "z": z})
+    worst = ranked[-1]
+    if worst.z <= -bound:
+        reasons = [f"worse:{experiment.definition.primary}"]
+        return _verdict(experiment, "roll_back", reasons, **{**says, **worst._asdict()})
+    if better:
+        open_ones = open_by_arm[better[0].arm]
+        return _undecided(experiment, progress, says, power=1.0, open_ones=open_ones)
+    power = _predictive_power(experiment, ranked[0].z, look, progress)
+    return _undecided(experiment, progress, says, power=power)
 
 
-def _units_with_value(analysis: Analysis) -> int:
-    found = [one for one in analysis.comparisons if one.role == "primary"]
-    control = max((one.control_units for one in found), default=0)
-    return control + sum(one.units for one in found)
+def _after_the_last_look(experiment: Experiment, analysis: Analysis, progress: Progress) -> Verdict:
+    """It took one of several challengers out; what of the others, without another look?"""
+    z = _ranked(experiment, analysis)[0].z
+    look = _look(experiment, analysis, progress)
+    power = _predictive_power(experiment, z, look, progress)
+    return _undecided(experiment, progress, {"z": z}, power=power)
 
 
-def _is_due(experiment: Experiment, clock: _Clock) -> bool:
-    """Is there a planned look between the last one taken and now?"""
-    last = experiment.looks[-1].spending if experiment.looks else 0.0
-    if experiment.is_extended:
-        return clock.spending >= EXTENSION
-    return any(last < fraction <= clock.spending for fraction in planned_fractions(experiment))
-
-
-def planned_fractions(experiment: Experiment) -> list[float]:
-    """Of the horizon. A bandit's shares follow the data: it is looked at once, at the end."""
-    looks = 1 if experiment.definition.allocation == "bandit" else experiment.definition.looks
-    return [number / looks for number in range(1, looks + 1)]
-
-
-def _at_look(experiment: Experiment, analysis: Analysis, clock: _Clock) -> Verdict:
-    look = Look(
+def _look(experiment: Experiment, analysis: Analysis, progress: Progress) -> Look:
+    return Look(
         number=len(experiment.looks) + 1,
         at=analysis.at,
-        spending=EXTENSION if experiment.is_extended else min(clock.spending, 1.0),
-        information=clock.information,
+        spending=EXTENSION if experiment.is_extended else min(progress.spending, 1.0),
+        information=progress.information,
     )
-    bounds = _bounds(experiment, [*experiment.looks, look])
-    candidates = [one for one in primaries(experiment, analysis) if one.z is not None]
-    best = max(candidates, key=lambda one: one.z or -inf)
-    worst = min(candidates, key=lambda one: one.z or inf)
-    z = best.z or 0.0
-    says: dict[str, object] = {"look": look, "boundary": _finite(bounds[-1]), "z": z}
-    if z >= bounds[-1]:
-        open_ones = _open_guardrails(experiment, analysis, best.arm)
-        if not open_ones:
-            return _verdict(experiment, "promote", ["better"], arm=best.arm, **says)
-        return _undecided(experiment, look, open_ones, says, power=1.0)
-    if (worst.z or 0.0) <= -bounds[-1]:
-        reasons = [f"worse:{worst.metric}"]
-        return _verdict(experiment, "roll_back", reasons, arm=worst.arm, **{**says, "z": worst.z})
-    power = _predictive_power(experiment, z, look)
-    return _undecided(experiment, look, ["not-yet"], says, power=power)
+
+
+def _ranked(experiment: Experiment, analysis: Analysis) -> list[_Ranked]:
+    """Challengers by the primary metric, the best first; at least one, where nothing holds."""
+    found = primaries(experiment, analysis)
+    ranked = [_Ranked(one.arm, one.z) for one in found if one.z is not None]
+    return sorted(ranked, key=lambda one: (-one.z, one.arm))
 
 
 def _undecided(
-    experiment: Experiment, look: Look, reasons: list[str], says: dict[str, object], *, power: float
+    experiment: Experiment,
+    progress: Progress,
+    says: Mapping[str, object],
+    *,
+    power: float,
+    open_ones: Sequence[str] = (),
 ) -> Verdict:
-    """power: predictive power at the next end, of the horizon or of the extension."""
-    told = {**says, "predictive_power": power}
-    if look.spending < 1.0:
-        is_futile = look.spending >= 0.5 and power < FUTILE_BELOW
-        action: Action = "stop" if is_futile else "continue"
-        return _verdict(experiment, action, ["futile"] if is_futile else reasons, **told)
-    may_extend = experiment.definition.may_extend and not experiment.is_extended
-    if may_extend and power >= PROMISING_FROM:
-        return _verdict(experiment, "extend", ["promising", *reasons], **told)
-    return _verdict(experiment, "stop", ["no-difference-shown", *reasons], **told)
+    """power: at the next end, of the horizon or of the extension.
+
+    open_ones: guardrails that keep a better challenger from being promoted."""
+    says = {**says, "predictive_power": power}
+    if progress.spending < 1.0:
+        if progress.spending >= 0.5 and power < FUTILE_BELOW:
+            return _verdict(experiment, "stop", ["futile"], **says)
+        return _verdict(experiment, "continue", [*open_ones] or ["not-yet"], **says)
+    if _may_extend(experiment, progress) and power >= PROMISING_FROM:
+        return _verdict(experiment, "extend", ["promising", *open_ones], **says)
+    return _verdict(experiment, "stop", [*open_ones] or ["no-difference-shown"], **says)
+
+
+def _may_extend(experiment: Experiment, progress: Progress) -> bool:
+    """Once, where there is a plan to extend, and where its extension is not over as well."""
+    is_allowed = experiment.definition.may_extend and not experiment.is_extended
+    return is_allowed and experiment.planned_units is not None and progress.spending < EXTENSION
 
 
 def _bounds(experiment: Experiment, looks: list[Look]) -> tuple[float, ...]:
@@ -188,18 +188,11 @@ def _bounds(experiment: Experiment, looks: list[Look]) -> tuple[float, ...]:
     )
 
 
-def _predictive_power(experiment: Experiment, z: float, look: Look) -> float:
+def _predictive_power(experiment: Experiment, z: float, look: Look, progress: Progress) -> float:
     """At the horizon; once there, at the extension's end."""
-    end = 1.0 if look.spending < 1.0 else EXTENSION
-    if look.information <= 0.0:
-        return 0.5
-    growth = end / look.spending if look.spending > 0.0 else 1.0
-    last = Look(
-        number=look.number + 1,
-        at=look.at,
-        spending=end,
-        information=look.information * max(growth, 1.0),
-    )
+    end = 1.0 if progress.spending < 1.0 else EXTENSION
+    growth = max(end / progress.spending, 1.0)
+    last = look.model_copy(update={"spending": end, "information": look.information * growth})
     bound = _bounds(experiment, [*experiment.looks, look, last])[-1]
     if not isfinite(bound):
         bound = normal.upper_quantile(experiment.definition.alpha / 2.0)
@@ -213,19 +206,27 @@ def _predictive_power(experiment: Experiment, z: float, look: Look) -> float:
 
 def _open_guardrails(experiment: Experiment, analysis: Analysis, arm: str) -> list[str]:
     """Those whose margin is not shown to be kept. One without a margin must only do no harm."""
+    relative = {one.metric for one in experiment.definition.guardrails if one.is_relative}
     return [
         f"guardrail-open:{one.metric}"
         for one in analysis.comparisons
-        if one.role == "guardrail" and one.arm == arm and one.margin and not _is_kept(one)
+        if one.role == "guardrail"
+        and one.arm == arm
+        and one.margin
+        and not _is_kept(one, is_relative=one.metric in relative)
     ]
 
 
-def _is_kept(one: Comparison) -> bool:
+def _is_kept(one: Comparison, *, is_relative: bool) -> bool:
     """Where neither arm varies there is no interval; then zero of n seen must be enough."""
     if one.is_non_inferior is not None:
         return one.is_non_inferior
-    equal = one.inconclusive == "no-variance" and one.mean == one.control_mean
-    return equal and min(one.units, one.control_units) * (one.margin or 0.0) >= _RULE_OF_THREE
+    if one.inconclusive != "no-variance" or one.mean is None or one.control_mean is None:
+        return False
+    worse_by = one.mean - one.control_mean
+    worse_by = -worse_by if one.better == "higher" else worse_by
+    width = (one.margin or 0.0) * (abs(one.control_mean) if is_relative else 1.0)
+    return worse_by <= 0.0 and min(one.units, one.control_units) * width >= _RULE_OF_THREE
 
 
 def _verdict(experiment: Experiment, action: Action, reasons: list[str], **more: object) -> Verdict:
