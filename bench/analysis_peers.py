@@ -1,5 +1,5 @@
-"""Times the peers of bench/analysis_from_sums.py, in their own environment; prints JSON.
-Run by it only, with sums on standard input; imports nothing of ours."""
+"""Times the peers of bench/analysis_from_sums.py, in their own environment; answers JSON.
+Run by it only, and asked on standard input; imports nothing of ours."""
 
 import json
 import sys
@@ -11,24 +11,19 @@ from typing import Any
 
 
 def main() -> None:
+    """First line in: the sums. Then a peer's name on each line asks for one round of it."""
     warnings.simplefilter("ignore")
-    asked = json.load(sys.stdin)
-    told: dict[str, Any] = {}
-    for name, make in (("gbstats", gbstats), ("spotify-confidence", spotify)):
-        call, read = make(asked["control"], asked["treatment"])
-        calls = asked["calls"][name]
-        told[name] = {"us": best_us(call, calls, asked["rounds"]), "says": read(call())}
-    print(json.dumps(told))
-
-
-def best_us(call: Callable[[], Any], calls: int, rounds: int) -> float:
-    best_s = float("inf")
-    for _ in range(rounds):
+    asked = json.loads(sys.stdin.readline())
+    peers = {"gbstats": gbstats, "spotify-confidence": spotify}
+    made = {name: make(asked["control"], asked["treatment"]) for name, make in peers.items()}
+    for line in sys.stdin:
+        call, read = made[line.strip()]
+        calls = asked["calls"][line.strip()]
         start_s = time.perf_counter()
         for _ in range(calls):
-            call()
-        best_s = min(best_s, time.perf_counter() - start_s)
-    return best_s / calls * 1e6
+            found = call()
+        us = (time.perf_counter() - start_s) / calls * 1e6
+        print(json.dumps({"us": us, "says": read(found)}), flush=True)
 
 
 def gbstats(control: list[float], treatment: list[float]) -> tuple[Callable[[], Any], Any]:
