@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from chalicelib.registry.metrics import (
     BUILT_IN,
     LARGEST_VALUE,
+    PAIRED,
     SERVED,
     Metric,
     metrics_by_name,
@@ -88,3 +89,8 @@ def test_outcomes_are_taken_in_their_range():
         "is_correct": (0.0, 1.0),
     }
     assert not ranges.keys() & SERVED
+
+
+@pytest.mark.parametrize("metric", [*BUILT_IN.values(), *PAIRED], ids=lambda metric: metric.name)
+def test_what_is_built_in_would_pass_as_a_declaration(metric: Metric):
+    assert Metric.model_validate(metric.model_dump()) == metric
