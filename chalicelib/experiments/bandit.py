@@ -36,7 +36,7 @@ def next_shares(experiment: Experiment, sums: Sums) -> dict[str, float]:
     reading = estimates.reading_of(metric, covariate=False)
     arms = [CONTROL, *_challengers(experiment)]
     by_phase: dict[int, dict[str, Six]] = {}
-    for (arm, phase), cell in sums.items():
+    for (arm, phase), cell in sorted(sums.items(), key=lambda item: item[0]):
         if arm in arms and name in cell.metrics:
             by_phase.setdefault(phase, {})[arm] = cell.metrics[name]
     found = [_mean(arm, by_phase, reading) for arm in arms]

@@ -99,11 +99,19 @@ def test_no_sums_crash_an_analysis_or_leave_json(told: list[list[float]], alloca
     assert Analysis.model_validate(document) == found
 
 
-@given(st.lists(values, min_size=4, max_size=4), st.randoms(use_true_random=False))
+@given(
+    st.lists(values, min_size=4, max_size=4),
+    st.randoms(use_true_random=False),
+    st.sampled_from(["bandit", "fixed"]),
+)
 @settings(max_examples=40, deadline=None)
-def test_the_order_of_cells_changes_nothing(told: list[list[float]], dice: random.Random):
+def test_the_order_of_cells_changes_nothing(
+    told: list[list[float]], dice: random.Random, allocation: str
+):
     sums = _sums(told)
-    experiment = reshared(make_experiment(least_units_per_arm=2, secondary=["bought"]), 0.3)
+    experiment = reshared(
+        make_experiment(allocation=allocation, least_units_per_arm=2, secondary=["bought"]), 0.3
+    )
     shuffled: list[tuple[tuple[str, int], Cell]] = list(sums.items())
     dice.shuffle(shuffled)
 
