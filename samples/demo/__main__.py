@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from localcloud.cloud import running
-from samples.demo import experiments, versions
+from samples.demo import experiments, shadow, versions
 from samples.demo.doors import ROOT, STATE, DemoFailed, Doors, say, step
 from samples.demo.experiments import PICTURE, Outcome
 from samples.demo.versions import Summary
@@ -25,6 +25,7 @@ def main() -> int:
             doors = Doors(cloud)
             summary = versions.play(doors, samples)
             outcome = experiments.play(doors, samples)
+            shadow.play(doors, samples)
             _tell(summary, outcome, seconds=time.monotonic() - started_at)
     except DemoFailed as error:
         print(f"demo failed: {error}", file=sys.stderr)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from samples.demo.doors import STATE, DemoFailed, Doors, until
 
-THREADS = 6
+THREADS = 4
 BATCH = 100
 """Most items of one feedback call."""
 ASKED_EVERY = 3
@@ -38,6 +38,7 @@ class Served(NamedTuple):
 
     user: int
     request_id: str
+    version: str
     label: str
     truth: str
     experiment: str | None
@@ -62,6 +63,7 @@ def ask(doors: Doors, model: str, holdout: Holdout, users: range) -> list[Served
         return Served(
             user,
             answer["request_id"],
+            answer["version"],
             answer["output"]["predictions"][0]["label"],
             holdout.truth[row],
             answer.get("experiment"),

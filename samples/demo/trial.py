@@ -11,6 +11,8 @@ from samples.demo.traffic import Holdout, Item, ask, give, give_as_file, labels_
 
 ROUTES_ARE_KNOWN_AFTER_S = 2.5
 """Serving keeps what it knows of experiments for two seconds."""
+_FIRST_USERS = 4
+"""Asked and counted before all others: functions start cold, and a rush would start many."""
 _CONCLUDED = {"promoted", "rolled_back", "stopped"}
 _SCHEDULED = {
     "version": "0",
@@ -39,7 +41,6 @@ class Trial:
     model: str
     holdout: Holdout
     asked: int = 0
-    labelled: int = 0
     analyses: list[Any] = field(default_factory=list[Any])
     """One for each step, with the verdict that was carried out."""
     last: Any = None
@@ -89,19 +90,24 @@ def run(trial: Trial, *, step: int, until_state: str, most_units: int) -> None:
 
 
 def _steps(trial: Trial, *, step: int) -> Iterator[str]:
+    give(trial.doors, _asked(trial, _FIRST_USERS))
+    until(lambda: _counted(trial), what="the count of the first labels")
+    items = _send_some_as_file(trial, _asked(trial, step - _FIRST_USERS))
     while True:
-        users = range(trial.asked + 1, trial.asked + step + 1)
-        served = ask(trial.doors, trial.model, trial.holdout, users)
-        strangers = [one.user for one in served if one.experiment != trial.id]
-        if strangers:
-            raise DemoFailed(f"users {strangers[:5]} are not in the experiment {trial.id}")
-        items = labels_of(served)
-        if trial.asked == 0:
-            items = _send_some_as_file(trial, items)
         give(trial.doors, items)
-        trial.asked += len(served)
-        trial.labelled += len(served)
         yield _decide(trial)
+        items = _asked(trial, step)
+
+
+def _asked(trial: Trial, count: int) -> list[Item]:
+    """The labels of so many more users."""
+    users = range(trial.asked + 1, trial.asked + count + 1)
+    served = ask(trial.doors, trial.model, trial.holdout, users)
+    strangers = [one.user for one in served if one.experiment != trial.id]
+    if strangers:
+        raise DemoFailed(f"users {strangers[:5]} are not in the experiment {trial.id}")
+    trial.asked += count
+    return labels_of(served)
 
 
 def _send_some_as_file(trial: Trial, items: list[Item]) -> list[Item]:
@@ -116,7 +122,7 @@ def _send_some_as_file(trial: Trial, items: list[Item]) -> list[Item]:
 
 def _decide(trial: Trial) -> str:
     """Wait until all is counted, let the rule act, and tell what it saw and did as one line."""
-    seen = until(lambda: _counted(trial), what=f"the count of {trial.labelled} labels")
+    seen = until(lambda: _counted(trial), what=f"the count of {trial.asked} labels")
     looks = len(trial.last["looks"]) if trial.last else 0
     answer = trial.doors.invoke("advance-experiments", _SCHEDULED)
     if answer != {"failed": 0}:
@@ -133,7 +139,7 @@ def _counted(trial: Trial) -> Any:
     told = seen["analysis"]
     primary = next(one for one in told["comparisons"] if one["role"] == "primary")
     labelled = primary["control_units"] + primary["units"]
-    return seen if told["units"] >= trial.asked and labelled >= trial.labelled else None
+    return seen if told["units"] >= trial.asked and labelled >= trial.asked else None
 
 
 def last_decision(trial: Trial) -> Any:
