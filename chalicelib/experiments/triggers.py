@@ -8,7 +8,6 @@ from chalice.app import Blueprint, CloudWatchEvent, Rate, SQSEvent
 from chalicelib.kit.clock import Deadline
 from chalicelib.kit.settings import settings
 from chalicelib.kit.triggers import trigger
-from chalicelib.registry.uploads import UploadEvent
 
 bp = Blueprint(__name__)
 
@@ -44,6 +43,7 @@ def fold_outcomes(event: SQSEvent) -> dict[str, Any]:
 def on_feedback_file(event: CloudWatchEvent) -> dict[str, Any]:
     """Take in a file of outcomes; its report says what became of every line."""
     from chalicelib.experiments import files  # noqa: PLC0415
+    from chalicelib.registry.uploads import UploadEvent  # noqa: PLC0415
 
     uploaded = UploadEvent.model_validate(event.detail).object
     report = files.take(
