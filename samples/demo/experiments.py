@@ -1,6 +1,7 @@
 """The second part: an experiment that promotes, one that rolls back, and a shadow.
 How users ask and how the rule is let act is in `traffic` and `trial`."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from samples.demo.versions import upload, wait_until_live
 from samples.picture import draw
 
 MODEL = "recommendation"
-PICTURE = STATE / "experiment.svg"
+PICTURE, ANALYSES = STATE / "experiment.svg", STATE / "experiment.json"
 STEP_UNITS, BROKEN_STEP_UNITS = 350, 100
 MOST_UNITS, BROKEN_MOST_UNITS = 1_000, 800
 """To go on to while the rule has not planned a number of units yet."""
@@ -58,8 +59,10 @@ def _promote(doors: Doors, holdout: Holdout) -> Trial:
     trial = trials.start(doors, MODEL, holdout, payload=payload)
     trials.run(trial, step=STEP_UNITS, until_state="promoted", most_units=MOST_UNITS)
     say(f"  {trial.asked:,} users on {len(holdout.rows):,} rows: {_reuse(trial)}")
+    _show_satisfaction(trial)
     _require_champion(doors, "1.1.0")
     _show_decision(trial)
+    ANALYSES.write_text(json.dumps(trial.analyses, indent=1))
     draw(trial.analyses, PICTURE)
     say(f"  picture: {PICTURE}")
     return trial
@@ -85,6 +88,15 @@ def _roll_back(doors: Doors, samples: Path, holdout: Holdout) -> Trial:
 def _reuse(trial: Trial) -> str:
     more = trial.asked - len(trial.holdout.rows)
     return f"{more:,} rows served two users" if more > 0 else "no row served two users"
+
+
+def _show_satisfaction(trial: Trial) -> None:
+    told = trial.analyses[-1]["analysis"]["comparisons"]
+    one = next(each for each in told if each["metric"] == "user_satisfaction")
+    say(
+        f"  user_satisfaction: {one['control_mean']:.2f} and {one['mean']:.2f} of 5, told by "
+        f"{one['control_units']} and {one['units']} users"
+    )
 
 
 def _require_champion(doors: Doors, version: str) -> None:

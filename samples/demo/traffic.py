@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from samples.demo.doors import STATE, DemoFailed, Doors, until
+from samples.demo.doors import STATE, DemoFailed, Doors, say, until
 
 THREADS = 4
 BATCH = 100
@@ -92,22 +92,23 @@ def give(doors: Doors, items: Sequence[Item]) -> None:
             raise DemoFailed(f"feedback was not accepted: {answer['items']}")
 
 
-def give_as_file(doors: Doors, items: Sequence[Item]) -> Any:
+def give_as_file(doors: Doors, items: Sequence[Item], *, name: str) -> Any:
     """As a file in S3, a line each; the report that comes for it."""
     file = STATE / "labels.jsonl"
     file.write_text("".join(json.dumps(item) + "\n" for item in items))
-    bucket = doors.cloud.bucket
-    doors.aws("s3", "cp", "--quiet", str(file), f"s3://{bucket}/feedback/labels.jsonl")
+    bucket, key = doors.cloud.bucket, f"feedback/{name}/labels.jsonl"
+    doors.aws("s3", "cp", "--quiet", str(file), f"s3://{bucket}/{key}")
+    say(f"  aws s3 cp labels.jsonl s3://{bucket}/{key}")
 
     def report() -> Any:
         try:
-            key = f"s3://{bucket}/feedback-reports/feedback/labels.jsonl.json"
-            found = json.loads(doors.aws("s3", "cp", "--quiet", key, "-"))
+            kept = f"s3://{bucket}/feedback-reports/{key}.json"
+            found = json.loads(doors.aws("s3", "cp", "--quiet", kept, "-"))
         except DemoFailed:
             return None
         return found if found["finished"] else None
 
-    return until(report, what="the report of labels.jsonl")
+    return until(report, what=f"the report of {key}")
 
 
 def _item(served: Served, metric: str, value: float) -> Item:

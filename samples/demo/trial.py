@@ -2,7 +2,6 @@
 The script never decides: it waits until the rule has, and fails when the rule does not."""
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,7 +52,7 @@ class Trial:
 
     @property
     def planned_units(self) -> int | None:
-        return self.last["planned_units"]
+        return self.last["planned_units"] if self.last else None
 
     def path(self, rest: str = "") -> str:
         return f"/api/experiments/{self.id}{rest}"
@@ -76,27 +75,25 @@ def run(trial: Trial, *, step: int, until_state: str, most_units: int) -> None:
     most_units: until the rule has planned a number; then the planned one counts.
     """
     started_at = time.monotonic()
+    items = _begin(trial, step=step)
     say(_COLUMNS)
-    for line in _steps(trial, step=step):
-        say(line)
+    while trial.asked <= (trial.planned_units or most_units):
+        give(trial.doors, items)
+        say(_decide(trial))
         trial.seconds = time.monotonic() - started_at
         if trial.last["state"] == until_state:
             return
         if trial.last["state"] in _CONCLUDED:
             raise DemoFailed(f"{trial.id} is {trial.last['state']}: {trial.last['conclusion']}")
-        if trial.units >= (trial.planned_units or most_units):
-            break
+        items = _asked(trial, step)
     raise DemoFailed(f"{trial.id} is not {until_state} after {trial.units} units")
 
 
-def _steps(trial: Trial, *, step: int) -> Iterator[str]:
+def _begin(trial: Trial, *, step: int) -> list[Item]:
+    """A few users, then the others of the first step; what is not yet said of these is left."""
     give(trial.doors, _asked(trial, _FIRST_USERS))
     until(lambda: _counted(trial), what="the count of the first labels")
-    items = _send_some_as_file(trial, _asked(trial, step - _FIRST_USERS))
-    while True:
-        give(trial.doors, items)
-        yield _decide(trial)
-        items = _asked(trial, step)
+    return _send_some_as_file(trial, _asked(trial, step - _FIRST_USERS))
 
 
 def _asked(trial: Trial, count: int) -> list[Item]:
@@ -112,10 +109,10 @@ def _asked(trial: Trial, count: int) -> list[Item]:
 
 def _send_some_as_file(trial: Trial, items: list[Item]) -> list[Item]:
     """The first fifty go as a file, the rest is left."""
-    report = give_as_file(trial.doors, items[:50])
+    report = give_as_file(trial.doors, items[:50], name=trial.id)
     say(
-        f"  labels.jsonl by aws s3 cp: {report['lines']} lines, {report['accepted']} accepted, "
-        f"{report['refused']} refused"
+        f"    feedback-reports/{report['key']}.json: {report['lines']} lines, "
+        f"{report['accepted']} accepted, {report['refused']} refused"
     )
     return items[50:]
 

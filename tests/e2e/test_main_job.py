@@ -3,11 +3,13 @@ The functions run with their own roles, as the template grants them."""
 
 import json
 from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 
 from samples.hostile import climbing_archive
-from tests.builders.doors import until
+from tests.builders.doors import Doors, until
 from tests.builders.models import linear_archive
 
 pytestmark = pytest.mark.e2e
@@ -97,3 +99,70 @@ def test_health_documents_and_ledger_are_served(doors):
     assert health["status"] == "healthy"
     assert "/api/models/{model}/predictions" in openapi["paths"]
     assert (docs_status, docs_headers["content-type"]) == (200, "text/html; charset=utf-8")
+
+
+def test_a_test_by_the_guides_counts_what_came_of_each_arm_and_stops(doors, tmp_path):
+    for version, weight in (("1.0.0", 2.0), ("1.1.0", 3.0)):
+        doors.upload("tested", version, linear_archive(weight), tmp_path)
+        doors.at_rest("tested", version)
+    created = manage(doors, CREATE_TEST, tmp_path)
+    until(lambda: "arm" in predict(doors, "tested", "user-0"))
+    answers = [predict(doors, "tested", f"user-{number}") for number in range(60)]
+
+    told = doors.json("POST", "/api/feedback", {"items": [right_if_newer(one) for one in answers]})
+
+    assert told["accepted"] == 60
+    path = f"/api/experiments/{created['test_id']}/analysis"
+    seen = until(lambda: counted(doors.json("GET", path)["analysis"], 60))
+    analysed = manage(doors, {"action": "analyze_test", "test_id": created["test_id"]}, tmp_path)
+    treated = sum(one["arm"] == "treatment" for one in answers)
+    assert (seen["control_mean"], seen["mean"], seen["units"]) == (0.0, 1.0, treated)
+    assert analysed["analysis"]["candidate_samples"] == treated
+    assert analysed["recommendation"] == "continue_testing"
+    stopped = manage(doors, {"action": "stop_test", "test_id": created["test_id"]}, tmp_path)
+    assert stopped["status"] == "stopped"
+    assert doors.json("GET", "/api/models/tested")["champion"]["version"] == "1.0.0"
+
+
+CREATE_TEST = {
+    "action": "create_test",
+    "test_name": "tested_v1_vs_v2",
+    "model_name": "tested",
+    "control_version": "1.0.0",
+    "treatment_version": "1.1.0",
+    "traffic_split": 50,
+    "duration_days": 14,
+    "success_metrics": ["recommendation_accuracy", "user_satisfaction"],
+}
+
+
+def manage(doors: Doors, payload: dict[str, Any], folder: Path) -> Any:
+    """What `ab-test-manager` answers to the aws CLI."""
+    out = folder / "response.json"
+    function = doors.cloud.function("ab-test-manager")
+    event = json.dumps(payload)
+    doors.aws("lambda", "invoke", "--function-name", function, "--payload", event, str(out))
+    answer = json.loads(out.read_text())
+    assert answer["status"] == "ok", answer
+    return answer["result"]
+
+
+def predict(doors: Doors, model: str, unit: str) -> Any:
+    headers = {"Content-Type": "application/json", "Sommelier-Unit": unit}
+    url = f"{doors.cloud.api_url}/api/models/{model}/predictions"
+    with urlopen(Request(url, b'{"instances": [[1.0]]}', headers), timeout=30) as answer:
+        return json.load(answer)
+
+
+def right_if_newer(answer: Any) -> dict[str, Any]:
+    return {
+        "request_id": answer["request_id"],
+        "metric_name": "recommendation_accuracy",
+        "metric_value": int(answer["version"] == "1.1.0"),
+    }
+
+
+def counted(analysis: Any, units: int) -> Any:
+    """The comparison by the primary metric, once it rests on so many units."""
+    primary = next(one for one in analysis["comparisons"] if one["role"] == "primary")
+    return primary if primary["control_units"] + primary["units"] >= units else None

@@ -18,7 +18,7 @@ from samples.build import TASKS, build
 ROOT = Path(__file__).parents[2]
 RELEASES = {
     "eta": {"1.0.0"},
-    "recommendation": {"1.0.0", "1.1.0"},
+    "recommendation": {"1.0.0", "1.1.0", "1.2.0"},
     "sentiment": {"1.0.0", "1.1.0"},
     "wine": {"1.0.0"},
 }
@@ -47,6 +47,20 @@ def test_the_later_version_is_better_on_held_out_rows(built: Path, model: str) -
 
     (_, earlier, rows), (_, later, _) = quality["1.0.0"], quality["1.1.0"]
     assert later - earlier > 3 * math.sqrt(0.5 / rows)
+
+
+def test_the_broken_release_is_much_worse_though_its_archive_is_accepted(built: Path) -> None:
+    quality = build("recommendation", built)
+    archive = archive_of(built, "recommendation", "1.2.0")
+
+    facts = inspect([archive], required={"model.onnx"})
+
+    (_, good, _), (_, broken, _) = quality["1.1.0"], quality["1.2.0"]
+    assert good - broken > 0.2
+    assert (
+        facts.schema
+        == inspect([archive_of(built, "recommendation", "1.1.0")], required={"model.onnx"}).schema
+    )
 
 
 def test_the_same_scripts_give_the_same_bytes(built: Path, tmp_path: Path) -> None:
