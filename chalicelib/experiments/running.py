@@ -198,6 +198,8 @@ def retire_losers(tenant: str, experiment: str, *, actor: str) -> None:
     """Take the versions that did not win out of service, but for those that are needed still."""
     row = saving.read(tenant, experiment)
     found = row.experiment
+    if found.retired_losers:
+        return
     needed = _needed(tenant, found)
     for version in dict.fromkeys(found.versions.values()):
         if version not in needed:
