@@ -16,14 +16,19 @@ DAYS, UNITS = 10.0, 12_000
 """Of the horizon."""
 
 
-def define(challengers: int = 1, **given: Any) -> Definition:
-    """10 days or 12,000 units, five looks, one guardrail without a margin."""
-    names = ["treatment", "second", "third"][:challengers]
+def define(challengers: int | Sequence[float] = 1, **given: Any) -> Definition:
+    """10 days or 12,000 units, five looks, one guardrail without a margin.
+
+    challengers: how many, or their shares.
+    """
+    shares = [None] * challengers if isinstance(challengers, int) else challengers
+    names = ["treatment", "second", "third"]
     default: dict[str, Any] = {
         "name": "exp_1",
         "model": "eta",
         "challengers": [
-            {"name": name, "version": f"1.{number}.0"} for number, name in enumerate(names, 1)
+            {"name": name, "version": f"1.{number}.0", "share": share}
+            for number, (name, share) in enumerate(zip(names, shares, strict=False), 1)
         ],
         "primary": "score",
         "guardrails": [{"metric": "error_rate"}],
@@ -33,30 +38,30 @@ def define(challengers: int = 1, **given: Any) -> Definition:
     return Definition.model_validate({**default, **given})
 
 
-def draft(challengers: int = 1, **given: Any) -> Experiment:
+def draft(challengers: int | Sequence[float] = 1, **given: Any) -> Experiment:
     definition = define(challengers, **given)
     return lifecycle.draft(definition, experiment="exp_1", control="1.0.0", now=STARTED)
 
 
 def running(
-    challengers: int = 1,
+    challengers: int | Sequence[float] = 1,
     *,
-    looks: Sequence[float] = (),
+    taken: Sequence[float] = (),
     is_extended: bool = False,
     state: State = State.RUNNING,
     **given: Any,
 ) -> Experiment:
-    """looks: spending of the looks taken, which is their information too."""
+    """taken: spending of the looks taken, which is their information too."""
     made = draft(challengers, **given)
     metrics = lifecycle.metrics_of(made.definition, [])
     started = lifecycle.start(
         made, metrics=metrics, namespace_range=assignment.WHOLE, planned_units=None, now=STARTED
     )
-    taken = [
+    looks = [
         Look(number=number, at=STARTED, spending=at, information=at)
-        for number, at in enumerate(looks, 1)
+        for number, at in enumerate(taken, 1)
     ]
-    changed = started.model_copy(update={"looks": taken, "state": state})
+    changed = started.model_copy(update={"looks": looks, "state": state})
     return lifecycle.extend(changed, now=STARTED) if is_extended else changed
 
 

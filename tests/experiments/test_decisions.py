@@ -177,7 +177,7 @@ def test_a_better_one_within_its_guardrails_is_promoted_before_the_best():
 def test_it_ends_though_the_last_look_took_only_one_arm_out(
     z: float, outcome: tuple[str, list[str]]
 ):
-    experiment = running(2, looks=HORIZON)
+    experiment = running(2, taken=HORIZON)
     found = verdict(experiment, share=1.0, z={"treatment": z, "second": -9.0})
     left = lifecycle.reshare(
         after(experiment, found), lifecycle.without(experiment, "second"), now=analyses.STARTED

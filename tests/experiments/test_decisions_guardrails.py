@@ -79,7 +79,7 @@ def test_an_open_guardrail_is_a_reason_to_extend_once(
     is_extended: bool, outcome: tuple[str, list[str]]
 ):
     taken = [*HORIZON, 1.0] if is_extended else HORIZON
-    experiment = running(looks=taken, is_extended=is_extended)
+    experiment = running(taken=taken, is_extended=is_extended)
     others = [guardrail(margin=0.01, is_non_inferior=False)]
 
     found = verdict(experiment, share=1.5 if is_extended else 1.0, z=9.0, others=others)

@@ -44,7 +44,7 @@ def test_a_look_is_due_by_units_or_by_time(share: float, day: float):
 def test_a_challenger_is_promoted_from_the_boundary_on():
     bound = bound_at(0.4, taken=(0.2,))
 
-    found = verdict(running(looks=[0.2]), share=0.4, z=bound)
+    found = verdict(running(taken=[0.2]), share=0.4, z=bound)
 
     assert said(found) == ("promote", ["better"])
     assert (found.arm, found.boundary, found.z) == ("treatment", bound, bound)
@@ -53,13 +53,13 @@ def test_a_challenger_is_promoted_from_the_boundary_on():
 def test_a_challenger_just_below_the_boundary_is_not_promoted():
     bound = math.nextafter(bound_at(0.4, taken=(0.2,)), 0.0)
 
-    assert said(verdict(running(looks=[0.2]), share=0.4, z=bound)) == ("continue", ["not-yet"])
+    assert said(verdict(running(taken=[0.2]), share=0.4, z=bound)) == ("continue", ["not-yet"])
 
 
 def test_a_challenger_at_the_mirrored_boundary_is_rolled_back():
     bound = bound_at(0.4, taken=(0.2,))
 
-    found = verdict(running(looks=[0.2]), share=0.4, z=-bound)
+    found = verdict(running(taken=[0.2]), share=0.4, z=-bound)
 
     assert said(found) == ("roll_back", ["worse:score"])
     assert (found.arm, found.z) == ("treatment", -bound)
@@ -78,11 +78,11 @@ def test_a_look_that_nobody_took_is_not_spent():
     late = verdict(running(), share=0.5, z=1.0)
 
     assert late.boundary == bound_at(0.5)
-    assert verdict(running(looks=[0.5]), share=0.6, z=1.0).boundary == bound_at(0.6, taken=(0.5,))
+    assert verdict(running(taken=[0.5]), share=0.6, z=1.0).boundary == bound_at(0.6, taken=(0.5,))
 
 
 def test_a_look_without_new_information_promotes_nobody():
-    experiment = running(looks=[0.2])
+    experiment = running(taken=[0.2])
     taken = [Look(number=1, at=analyses.STARTED, spending=0.2, information=0.3)]
     experiment = experiment.model_copy(update={"looks": taken})
 
@@ -106,7 +106,7 @@ def test_a_clock_that_goes_back_takes_no_look():
 
 
 def test_units_that_are_taken_back_take_no_second_look():
-    assert said(verdict(running(looks=[0.2]), share=0.1, z=9.0)) == (
+    assert said(verdict(running(taken=[0.2]), share=0.1, z=9.0)) == (
         "continue",
         ["before-next-look"],
     )
@@ -159,20 +159,20 @@ def test_a_plan_that_comes_late_makes_one_look_of_all_that_passed():
 
 @pytest.mark.parametrize(("share", "day"), [(1.0, 5.0), (0.7, 10.0)])
 def test_it_ends_at_the_horizon_by_units_or_by_time(share: float, day: float):
-    found = verdict(running(looks=HORIZON[:3]), share=share, day=day, z=0.5)
+    found = verdict(running(taken=HORIZON[:3]), share=share, day=day, z=0.5)
 
     assert said(found) == ("stop", ["no-difference-shown"])
 
 
 def test_a_promising_one_is_extended():
-    found = verdict(running(looks=HORIZON), share=1.0, z=1.9)
+    found = verdict(running(taken=HORIZON), share=1.0, z=1.9)
 
     assert said(found) == ("extend", ["promising"])
     assert (found.predictive_power or 0.0) > 0.5
 
 
 def test_it_is_not_extended_where_that_is_not_allowed():
-    experiment = running(looks=HORIZON, may_extend=False)
+    experiment = running(taken=HORIZON, may_extend=False)
 
     assert said(verdict(experiment, share=1.0, z=1.9)) == ("stop", ["no-difference-shown"])
 
@@ -184,7 +184,7 @@ def test_it_is_not_extended_when_the_extension_would_be_over_too():
 
 
 def test_an_extended_one_is_looked_at_once_at_its_end():
-    experiment = running(looks=[*HORIZON, 1.0], is_extended=True)
+    experiment = running(taken=[*HORIZON, 1.0], is_extended=True)
 
     early = verdict(experiment, share=1.4, z=9.0)
     last = verdict(experiment, share=1.5, z=2.3)
@@ -195,7 +195,7 @@ def test_an_extended_one_is_looked_at_once_at_its_end():
 
 
 def test_it_is_extended_once():
-    experiment = running(looks=[*HORIZON, 1.0], is_extended=True)
+    experiment = running(taken=[*HORIZON, 1.0], is_extended=True)
 
     assert said(verdict(experiment, share=1.5, z=2.0)) == ("stop", ["no-difference-shown"])
 
@@ -213,11 +213,11 @@ def test_the_hopeless_are_stopped_from_half_of_the_horizon_on(
 ):
     taken = [at for at in HORIZON if at < share]
 
-    assert said(verdict(running(looks=taken), share=share, z=z)) == outcome
+    assert said(verdict(running(taken=taken), share=share, z=z)) == outcome
 
 
 def test_a_best_challenger_at_exactly_zero_is_ranked_by_its_number():
-    experiment = running(2, looks=[0.2, 0.4])
+    experiment = running(2, taken=[0.2, 0.4])
 
     found = verdict(experiment, share=0.6, z={"treatment": 0.0, "second": -1.0})
 
@@ -256,7 +256,7 @@ def test_other_shares_change_what_a_look_is_worth():
 
 @pytest.mark.parametrize(("day", "action"), [(19.9, "continue"), (20.0, "stop")])
 def test_what_is_held_back_is_given_up_after_twice_its_time(day: float, action: str):
-    experiment = running(looks=[*HORIZON])
+    experiment = running(taken=[*HORIZON])
     ratio = {"evidence": 20.0, "alarms": True, "p_value": 0.0}
 
     found = verdict(experiment, share=1.0, day=day, z=9.0, sample_ratio=ratio)
