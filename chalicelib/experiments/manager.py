@@ -97,10 +97,9 @@ def _carry_out(action: Action, *, tenant: str) -> Answer:
     match action:
         case CreateTest():
             definition = action.definition()
-            made = running.create(tenant, definition, experiment=action.test_id, actor=_ACTOR)
-            if made.state is State.DRAFT:
-                made = running.start(tenant, made.id, actor=_ACTOR)
-            return _described(made)
+            return _described(
+                running.launch(tenant, definition, experiment=action.test_id, actor=_ACTOR)
+            )
         case AnalyzeTest():
             return _analysed(deciding.assess(tenant, action.test_id))
         case StopTest():

@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable, Sequence
 from math import isclose
 
-from chalicelib.deployments import service as deployments
 from chalicelib.experiments import lifecycle, saving, starting, store
 from chalicelib.experiments.model import (
     CONCLUDED,
@@ -44,17 +43,35 @@ def create(
     name = experiment or id_of(definition.name)
 
     def attempt() -> Experiment:
-        found = store.read_experiment(tenant, name)
-        if found is not None:
-            return _the_same(found.experiment, definition)
-        control = definition.control_version or _champion(tenant, definition.model)
-        made = lifecycle.draft(definition, experiment=name, control=control, now=utc_now())
-        for version in made.versions.values():
-            registry.get_version(tenant, definition.model, version)
-        note = Note(actor=actor, action="experiment.created", after=_facts(made))
-        entries = ledger.writes(tenant, saving.subject_of(name), [note])
+        row = store.read_experiment(tenant, name)
+        if row is not None:
+            return _the_same(row.experiment, definition)
+        made = _draft(tenant, definition, name)
+        entries = ledger.writes(tenant, saving.subject_of(name), [_created(made, actor)])
         tables.commit([store.put_experiment(tenant, None, made), *entries])
         return made
+
+    return tables.until_fresh(attempt)
+
+
+def launch(
+    tenant: str, definition: Definition, *, experiment: str | None = None, actor: str
+) -> Experiment:
+    """Create and start, or neither: what cannot start leaves no draft to be in the way.
+
+    The same asked for again is the one that is there, started if it was a draft.
+    """
+    name = experiment or id_of(definition.name)
+
+    def attempt() -> Experiment:
+        row = store.read_experiment(tenant, name)
+        if row is None:
+            made = _draft(tenant, definition, name)
+            return starting.start(tenant, None, made, notes=[_created(made, actor)], actor=actor)
+        found = _the_same(row.experiment, definition)
+        if found.state is not State.DRAFT:
+            return found
+        return starting.start(tenant, row, found, actor=actor)
 
     return tables.until_fresh(attempt)
 
@@ -97,7 +114,7 @@ def start(tenant: str, experiment: str, *, actor: str) -> Experiment:
             starting.check_arms(tenant, row.experiment, arms)
             resumed = lifecycle.resume(row.experiment, now=utc_now())
             return saving.save(tenant, row, resumed, actor=actor, action="experiment.resumed")
-        return starting.start(tenant, row, actor=actor)
+        return starting.start(tenant, row, row.experiment, actor=actor)
 
     return tables.until_fresh(attempt)
 
@@ -194,21 +211,6 @@ def crown(
     return crowned[0]
 
 
-def retire_losers(tenant: str, experiment: str, *, actor: str) -> None:
-    """Take the versions that did not win out of service, but for those that are needed still."""
-    row = saving.read(tenant, experiment)
-    found = row.experiment
-    if found.retired_losers:
-        return
-    needed = _needed(tenant, found)
-    for version in dict.fromkeys(found.versions.values()):
-        if version not in needed:
-            why = f"lost experiment {experiment}"
-            deployments.ask_to_retire(tenant, found.model, version, actor=actor, reason=why)
-    done = found.model_copy(update={"retired_losers": True, "updated_at": utc_now()})
-    saving.save(tenant, row, done, actor=actor, action="experiment.losers_retired")
-
-
 def _has(found: Experiment, shares: dict[str, float]) -> bool:
     present = found.phases[-1].shares()
     return all(
@@ -236,19 +238,6 @@ def _crowned(found: Experiment, arm: str, *, look: Look | None, reason: str) -> 
     return lifecycle.conclude(looked, State.PROMOTED, why=reason, winner=arm, now=now)
 
 
-def _needed(tenant: str, found: Experiment) -> set[str]:
-    """Versions that serve, may be rolled back to, or are in another experiment. Former champions
-    go by themselves when their window is over."""
-    model = registry.get_model(tenant, found.model)
-    kept = {found.versions[CONTROL], *model.former_champions}
-    kept |= {found.versions[found.winner]} if found.winner else set[str]()
-    kept |= {model.champion.version} if model.champion else set[str]()
-    for other in store.experiments(tenant):
-        if other.model == found.model and other.id != found.id and other.state not in CONCLUDED:
-            kept |= set(other.versions.values())
-    return kept
-
-
 def _change(
     tenant: str,
     experiment: str,
@@ -269,6 +258,19 @@ def _change(
     return tables.until_fresh(attempt)
 
 
+def _draft(tenant: str, definition: Definition, name: str) -> Experiment:
+    control = definition.control_version or _champion(tenant, definition.model)
+    made = lifecycle.draft(definition, experiment=name, control=control, now=utc_now())
+    for version in made.versions.values():
+        registry.get_version(tenant, definition.model, version)
+    return made
+
+
+def _created(made: Experiment, actor: str) -> Note:
+    facts: Facts = made.definition.model_dump(mode="json")
+    return Note(actor=actor, action="experiment.created", after=facts)
+
+
 def _champion(tenant: str, model: str) -> str:
     champion = registry.get_model(tenant, model).champion
     if champion is None:
@@ -280,7 +282,3 @@ def _the_same(found: Experiment, asked: Definition) -> Experiment:
     if found.definition != asked:
         raise ExperimentExists(f"experiment {found.id!r} is there, and is another one")
     return found
-
-
-def _facts(found: Experiment) -> Facts:
-    return found.definition.model_dump(mode="json")

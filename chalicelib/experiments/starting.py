@@ -1,7 +1,7 @@
 """What must hold before an experiment takes its first unit, and the rows that make it so.
 Later moves are in `running`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from chalicelib.experiments import assignment, lifecycle, planning, saving, store
 from chalicelib.experiments.model import (
@@ -17,12 +17,22 @@ from chalicelib.experiments.traffic import Routes
 from chalicelib.kit import tables
 from chalicelib.kit.clock import utc_now
 from chalicelib.ledger import service as ledger
+from chalicelib.ledger.model import Note
 from chalicelib.registry import service as registry
 
 
-def start(tenant: str, row: ExperimentRow, *, actor: str) -> Experiment:
-    """Raises tables.Stale when the experiment, its namespace or the model's routes changed."""
-    found = row.experiment
+def start(
+    tenant: str,
+    row: ExperimentRow | None,
+    found: Experiment,
+    *,
+    notes: Sequence[Note] = (),
+    actor: str,
+) -> Experiment:
+    """Raises tables.Stale when the experiment, its namespace or the model's routes changed.
+
+    row: where `found` lies by now, if anywhere. notes: what the ledger is told before.
+    """
     if found.state is not State.DRAFT:
         raise ExperimentNotRunning(f"experiment {found.id!r} is {found.state.value!r}")
     found = _against_champion(tenant, found)
@@ -40,7 +50,7 @@ def start(tenant: str, row: ExperimentRow, *, actor: str) -> Experiment:
             store.put_experiment(tenant, row, started),
             store.put_namespace(tenant, found.namespace, namespace_row, taken),
             store.put_routes(tenant, found.model, routes_row, routes),
-            *ledger.writes(tenant, saving.subject_of(found.id), [note]),
+            *ledger.writes(tenant, saving.subject_of(found.id), [*notes, note]),
         ]
     )
     return started

@@ -1,18 +1,20 @@
-"""What the schedule does: advance every running experiment, and start those that uploads ask for.
+"""What the schedule does: advance what runs, start what uploads ask for, retire what lost.
 One experiment's trouble must not keep the others waiting."""
 
 from collections.abc import Callable, Iterator
 
-from chalicelib.experiments import deciding, running, store
+from chalicelib.deployments import service as deployments
+from chalicelib.experiments import deciding, running, saving, store
 from chalicelib.experiments.model import (
     CONCLUDED,
+    CONTROL,
     Challenger,
     Definition,
     Experiment,
     NamespaceFull,
     State,
 )
-from chalicelib.kit.clock import Deadline
+from chalicelib.kit.clock import Deadline, utc_now
 from chalicelib.kit.telemetry import logger
 from chalicelib.registry import semver
 from chalicelib.registry import service as registry
@@ -36,6 +38,34 @@ def advance_all(tenant: str, *, deadline: Deadline) -> int:
     return failed
 
 
+def retire_losers(tenant: str, experiment: str) -> None:
+    """Take the versions that did not win out of service, but for those that are needed still."""
+    row = saving.read(tenant, experiment)
+    found = row.experiment
+    if found.retired_losers:
+        return
+    needed = _needed(tenant, found)
+    for version in dict.fromkeys(found.versions.values()):
+        if version not in needed:
+            why = f"lost experiment {experiment}"
+            deployments.ask_to_retire(tenant, found.model, version, actor=_ACTOR, reason=why)
+    done = found.model_copy(update={"retired_losers": True, "updated_at": utc_now()})
+    saving.save(tenant, row, done, actor=_ACTOR, action="experiment.losers_retired")
+
+
+def _needed(tenant: str, found: Experiment) -> set[str]:
+    """Versions that serve, may be rolled back to, or are in another experiment. Former champions
+    go by themselves when their window is over."""
+    model = registry.get_model(tenant, found.model)
+    kept = {found.versions[CONTROL], *model.former_champions}
+    kept |= {found.versions[found.winner]} if found.winner else set[str]()
+    kept |= {model.champion.version} if model.champion else set[str]()
+    for other in store.experiments(tenant):
+        if other.model == found.model and other.id != found.id and other.state not in CONCLUDED:
+            kept |= set(other.versions.values())
+    return kept
+
+
 def _due(tenant: str) -> Iterator[tuple[str, Callable[[], object]]]:
     for found in store.experiments(tenant):
         if found.state is State.RUNNING:
@@ -45,7 +75,7 @@ def _due(tenant: str) -> Iterator[tuple[str, Callable[[], object]]]:
             and found.definition.retires_losers
             and not found.retired_losers
         ):
-            yield found.id, lambda name=found.id: running.retire_losers(tenant, name, actor=_ACTOR)
+            yield found.id, lambda name=found.id: retire_losers(tenant, name)
 
 
 def _asked_for(tenant: str) -> Iterator[tuple[str, Callable[[], object]]]:

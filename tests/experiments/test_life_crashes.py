@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from chalicelib.experiments import deciding, running
+from chalicelib.experiments import deciding, running, watching
 from tests.builders.crashes import die_at, moments, mutating_calls
 from tests.experiments.conftest import Trial
 
@@ -49,6 +49,9 @@ FOUR = [
 SCENARIOS = {
     "create": Scenario((), lambda trial: trial.draft()),
     "create and start": Scenario((), begin(), least_calls=2),
+    "launch": Scenario(
+        (), lambda trial: running.launch(trial.tenant, trial.define(), actor="test")
+    ),
     "pause": Scenario((begin(),), named(running.pause, **REASON)),
     "promote by hand": Scenario((begin(),), named(running.promote, arm=None, **REASON)),
     "promote by the rule": Scenario((begin(), BETTER), advance),
@@ -60,7 +63,7 @@ SCENARIOS = {
     ),
     "retire losers": Scenario(
         (*LIVE, begin(challengers=FOUR), named(running.promote, arm="a", **REASON)),
-        named(running.retire_losers),
+        lambda trial: watching.retire_losers(trial.tenant, trial.get().id),
         least_calls=3,
     ),
     "roll back by the rule": Scenario((begin(), tell(control=4.0, treatment=2.0)), advance),
