@@ -59,7 +59,7 @@ class Design(NamedTuple):
 
 
 class Ending(NamedTuple):
-    """share: of the planned units, that had come. rolled_back: arms, for harm or at a look."""
+    """share: of the planned units, that had come. rolled_back: arms. told: all reasons."""
 
     action: str
     arm: str | None
@@ -67,7 +67,7 @@ class Ending(NamedTuple):
     share: float
     rolled_back: list[str]
     is_extended: bool
-    held: set[str]
+    told: set[str]
 
 
 def define(design: Design) -> Definition:
@@ -115,20 +115,20 @@ def _ending(
     standing = Standing(live_arms=list(experiment.versions))
     sums: Sums = {}
     rolled_back: list[str] = []
-    held: set[str] = set()
+    told: set[str] = set()
     for step, new in enumerate(_steps(rng, design, size, math.ceil(steps * _STEPS_BEYOND)), 1):
         _add(sums, experiment, new, rng)
         days = experiment.definition.duration_days * _SLOWER * step / steps
         now = STARTED + timedelta(days=days)
         verdict = decide(experiment, analyse(experiment, sums, now=now), standing)
-        held |= set(verdict.reasons)
+        told |= set(verdict.reasons)
         if verdict.action == "roll_back":
             rolled_back.append(verdict.arm or "")
         experiment, is_over = _carried_out(experiment, verdict, now)
         if is_over:
             share = step * size / planned
             action = verdict.action
-            found = Ending(action, verdict.arm, verdict.reasons, share, rolled_back, False, held)
+            found = Ending(action, verdict.arm, verdict.reasons, share, rolled_back, False, told)
             return found._replace(is_extended=experiment.is_extended)
         if design.reshared is not None and step == round(design.reshared[0] * steps):
             other = design.reshared[1]
