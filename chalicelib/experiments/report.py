@@ -167,3 +167,9 @@ class Replayed(Value):
     action: Action
     rule: str
     is_same: bool
+
+
+class Replay(Value):
+    """Newest first."""
+
+    items: list[Replayed]

@@ -1,8 +1,7 @@
 """HTTP of experiments: their life, their analysis, and the outcomes that come back.
-What may be said, and what becomes of it, is the other rooms' to decide: they are imported when they
-are asked, because most requests are predictions, whose cold start would pay for them."""
+What may be said, and what becomes of it, is the other rooms' to decide."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from chalice.app import Blueprint
 from pydantic import Field
@@ -10,12 +9,19 @@ from pydantic import Field
 from chalicelib.experiments import feedback
 from chalicelib.experiments.feedback import FeedbackAnswer, FeedbackBody
 from chalicelib.experiments.model import ArmName, Definition, Experiment, ExperimentId, State
-from chalicelib.experiments.plans import Plan, PlanRequest
-from chalicelib.experiments.report import Assessment, Replayed
 from chalicelib.kit.http import Answer, Call, Role, endpoint
+from chalicelib.kit.later import imported_later
 from chalicelib.kit.paging import Page, PageQuery
 from chalicelib.kit.values import Value
 from chalicelib.registry.model import ModelName
+
+if TYPE_CHECKING:
+    from chalicelib.experiments import deciding, planning, plans, report, running
+else:
+    _rooms = ("deciding", "planning", "plans", "report", "running")
+    deciding, planning, plans, report, running = (
+        imported_later(f"chalicelib.experiments.{room}") for room in _rooms
+    )
 
 bp = Blueprint(__name__)
 
@@ -54,10 +60,6 @@ class NewShares(Value):
     reason: _Reason = ""
 
 
-class Replay(Value):
-    items: list[Replayed]
-
-
 @endpoint(
     bp,
     "POST /api/experiments",
@@ -66,11 +68,8 @@ class Replay(Value):
     status=201,
 )
 def create_experiment(call: Call, body: NewExperiment) -> Answer[Experiment]:
-    from chalicelib.experiments import running  # noqa: PLC0415
-
-    made = running.create(call.tenant, body.definition(), experiment=body.id, actor=call.caller)
-    if body.start and made.state is State.DRAFT:
-        made = running.start(call.tenant, made.id, actor=call.caller)
+    make = running.launch if body.start else running.create
+    made = make(call.tenant, body.definition(), experiment=body.id, actor=call.caller)
     return Answer(made, headers={"Location": f"/api/experiments/{made.id}"})
 
 
@@ -78,8 +77,6 @@ def create_experiment(call: Call, body: NewExperiment) -> Answer[Experiment]:
     bp, "GET /api/experiments", role=Role.VIEWER, summary="Experiments by id, of a model or a state"
 )
 def list_experiments(call: Call, query: ExperimentsQuery) -> "Page[Experiment]":
-    from chalicelib.experiments import running  # noqa: PLC0415
-
     return running.list_all(
         call.tenant,
         model=query.model,
@@ -95,9 +92,7 @@ def list_experiments(call: Call, query: ExperimentsQuery) -> "Page[Experiment]":
     role=Role.VIEWER,
     summary="How many units, how small an effect, how many days: from the model's own history",
 )
-def plan_experiment(call: Call, body: PlanRequest) -> Plan:
-    from chalicelib.experiments import planning  # noqa: PLC0415
-
+def plan_experiment(call: Call, body: "plans.PlanRequest") -> "plans.Plan":
     return planning.plan(call.tenant, body)
 
 
@@ -108,8 +103,6 @@ def plan_experiment(call: Call, body: PlanRequest) -> Plan:
     summary="An experiment: its definition, shares, looks and conclusion",
 )
 def get_experiment(call: Call, experiment: ExperimentId) -> Experiment:
-    from chalicelib.experiments import running  # noqa: PLC0415
-
     return running.get(call.tenant, experiment)
 
 
@@ -119,9 +112,7 @@ def get_experiment(call: Call, experiment: ExperimentId) -> Experiment:
     role=Role.VIEWER,
     summary="Numbers that stay honest however often anyone looks, and what the rule makes of them",
 )
-def analyse_experiment(call: Call, experiment: ExperimentId) -> Assessment:
-    from chalicelib.experiments import deciding  # noqa: PLC0415
-
+def analyse_experiment(call: Call, experiment: ExperimentId) -> "report.Assessment":
     return deciding.assess(call.tenant, experiment)
 
 
@@ -131,10 +122,8 @@ def analyse_experiment(call: Call, experiment: ExperimentId) -> Assessment:
     role=Role.VIEWER,
     summary="Make every recorded decision again from the numbers recorded with it",
 )
-def replay_decisions(call: Call, experiment: ExperimentId) -> Replay:
-    from chalicelib.experiments import deciding  # noqa: PLC0415
-
-    return Replay(items=deciding.replay(call.tenant, experiment))
+def replay_decisions(call: Call, experiment: ExperimentId) -> "report.Replay":
+    return report.Replay(items=deciding.replay(call.tenant, experiment))
 
 
 @endpoint(
@@ -144,8 +133,6 @@ def replay_decisions(call: Call, experiment: ExperimentId) -> Replay:
     summary="Take units from now on, for the first time or after a pause",
 )
 def start_experiment(call: Call, experiment: ExperimentId) -> Experiment:
-    from chalicelib.experiments import running  # noqa: PLC0415
-
     return running.start(call.tenant, experiment, actor=call.caller)
 
 
@@ -156,8 +143,6 @@ def start_experiment(call: Call, experiment: ExperimentId) -> Experiment:
     summary="The champion answers everybody until the experiment is started again",
 )
 def pause_experiment(call: Call, experiment: ExperimentId, body: Because) -> Experiment:
-    from chalicelib.experiments import running  # noqa: PLC0415
-
     return running.pause(call.tenant, experiment, actor=call.caller, reason=body.reason)
 
 
@@ -168,8 +153,6 @@ def pause_experiment(call: Call, experiment: ExperimentId, body: Because) -> Exp
     summary="End the experiment; the champion stays",
 )
 def stop_experiment(call: Call, experiment: ExperimentId, body: Because) -> Experiment:
-    from chalicelib.experiments import running  # noqa: PLC0415
-
     return running.stop(call.tenant, experiment, actor=call.caller, reason=body.reason)
 
 
@@ -180,8 +163,6 @@ def stop_experiment(call: Call, experiment: ExperimentId, body: Because) -> Expe
     summary="End the experiment with a challenger as champion, whatever the numbers say",
 )
 def promote_challenger(call: Call, experiment: ExperimentId, body: Promotion) -> Experiment:
-    from chalicelib.experiments import running  # noqa: PLC0415
-
     return running.promote(
         call.tenant, experiment, arm=body.arm, actor=call.caller, reason=body.reason
     )
@@ -194,8 +175,6 @@ def promote_challenger(call: Call, experiment: ExperimentId, body: Promotion) ->
     summary="Other shares while the experiment runs; only boundary units move",
 )
 def put_shares(call: Call, experiment: ExperimentId, body: NewShares) -> Experiment:
-    from chalicelib.experiments import running  # noqa: PLC0415
-
     return running.reshare(
         call.tenant, experiment, body.shares, actor=call.caller, reason=body.reason
     )
