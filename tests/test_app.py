@@ -13,6 +13,18 @@ from chalicelib.kit.http import OPERATION
 ROOT = Path(__file__).resolve().parents[1]
 
 ROUTES = """
+GET    /api/experiments                                     viewer
+POST   /api/experiments                                     operator
+POST   /api/experiments/plan                                viewer
+GET    /api/experiments/{experiment}                        viewer
+GET    /api/experiments/{experiment}/analysis               viewer
+POST   /api/experiments/{experiment}/pause                  operator
+POST   /api/experiments/{experiment}/promote                operator
+GET    /api/experiments/{experiment}/replay                 viewer
+PUT    /api/experiments/{experiment}/shares                 operator
+POST   /api/experiments/{experiment}/start                  operator
+POST   /api/experiments/{experiment}/stop                   operator
+POST   /api/feedback                                        viewer
 GET    /api/ledger                                          viewer
 GET    /api/ledger/verification                             viewer
 GET    /api/models                                          viewer
@@ -31,10 +43,16 @@ GET    /api/receipts/{request_id}                           viewer
 GET    /docs                                                viewer
 GET    /health                                              viewer
 GET    /openapi.json                                        viewer
+POST   /production/feedback                                 viewer
 """
 FUNCTIONS = """
+ab-test-manager             chalicelib.experiments.triggers.ab_test_manager
+advance_experiments         chalicelib.experiments.triggers.advance_experiments
+answer_shadows              chalicelib.serving.triggers.answer_shadows
+fold_outcomes               chalicelib.experiments.triggers.fold_outcomes
 model-version-manager       chalicelib.deployments.triggers.model_version_manager
 on_endpoint_state_change    chalicelib.deployments.triggers.on_endpoint_state_change
+on_feedback_file            chalicelib.experiments.triggers.on_feedback_file
 on_upload                   chalicelib.deployments.triggers.on_upload
 reconcile                   chalicelib.deployments.triggers.reconcile
 """

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.builders import events
+from tests.builders.outcomes import sqs_event
 
 ROOT = Path(__file__).resolve().parents[1]
 TRIGGERS = [
@@ -28,7 +29,7 @@ def _run(code: str) -> str:
 
 
 def test_there_is_something_to_look_at():
-    assert "chalicelib.deployments.triggers" in TRIGGERS
+    assert {"deployments", "experiments", "serving"} <= {name.split(".")[1] for name in TRIGGERS}
 
 
 @pytest.mark.parametrize("module", TRIGGERS)
@@ -78,6 +79,41 @@ def test_the_manager_refuses_an_unknown_model_without_the_app(tenant: str):
     answer = _invoke("chalicelib.deployments.triggers.model_version_manager", event)
 
     assert answer["status"] == "error"
+
+
+def test_the_schedule_of_experiments_runs_without_the_app(tenant: str):
+    answer = _invoke("chalicelib.experiments.triggers.advance_experiments", events.scheduled())
+
+    assert answer == {"failed": 0}
+
+
+def test_the_test_manager_refuses_an_unknown_test_without_the_app(tenant: str):
+    event = {"action": "analyze_test", "test_id": "your-test-id"}
+
+    answer = _invoke("chalicelib.experiments.triggers.ab_test_manager", event)
+
+    assert answer["error"]["code"] == "experiment-not-found"
+
+
+@pytest.mark.parametrize(
+    "handler",
+    [
+        "chalicelib.experiments.triggers.fold_outcomes",
+        "chalicelib.serving.triggers.answer_shadows",
+    ],
+)
+def test_a_message_that_means_nothing_is_named_without_the_app(tenant: str, handler: str):
+    answer = _invoke(handler, sqs_event({"message-1": "{}"}))
+
+    assert answer == {"batchItemFailures": [{"itemIdentifier": "message-1"}]}
+
+
+def test_a_file_of_feedback_is_taken_in_without_the_app(world):
+    event = world.put("feedback/none.jsonl", b"not an outcome\n")
+
+    answer = _invoke("chalicelib.experiments.triggers.on_feedback_file", event)
+
+    assert answer == {"accepted": 0, "refused": 1}
 
 
 def test_the_http_function_starts_without_the_inspection_of_archives():
