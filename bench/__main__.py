@@ -6,7 +6,16 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-BENCHES = ("import_app", "prediction_overhead", "onnx_scorer", "archive_inspection")
+BENCHES = (
+    "import_app",
+    "prediction_overhead",
+    "exposure",
+    "assignment",
+    "fold",
+    "analysis_from_sums",
+    "onnx_scorer",
+    "archive_inspection",
+)
 
 
 def main() -> int:

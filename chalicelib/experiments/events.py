@@ -50,8 +50,9 @@ class Batch(Value):
 
 
 def to_ticks(value: float) -> int:
-    """value: finite, at most 1e12 in absolute value."""
-    return round(value * SCALE)
+    """value: finite, at most 1e12 in absolute value. The nearest whole number of ticks."""
+    whole = int(value)
+    return whole * SCALE + round((value - whole) * SCALE)
 
 
 def subject_of_version(model: str, version: str) -> str:

@@ -12,7 +12,7 @@ import boto3
 
 from tests.conftest import forget_everything
 
-_READS = ("Get", "Describe", "List", "Query", "Head", "Invoke")
+_READS = ("BatchGet", "Get", "Describe", "List", "Query", "Head", "Invoke")
 _DIED, _RAISED = 77, 1
 
 
