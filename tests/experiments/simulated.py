@@ -53,7 +53,7 @@ class Design(NamedTuple):
     effects: tuple[float, ...] = (0.0,)
     minimal_effect: float = 0.1
     definition: dict[str, Any] = {}  # noqa: RUF012
-    per_look: int = 6
+    per_look: int = 4
     reshared: tuple[float, float] | None = None
     """By hand: at which share of the horizon, to which share of the challenger."""
 

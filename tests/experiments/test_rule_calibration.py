@@ -20,7 +20,7 @@ from tests.experiments.simulated import (
     error_of,
 )
 
-TIMES = 250
+TIMES = 200
 ALPHA = 0.05
 FUTILITY_COST = 0.008
 """Of 400,000 Brownian paths at the design effect, with five looks at their exact bounds: the share
@@ -42,7 +42,7 @@ NO_DIFFERENCE = {
     "other shares by hand": Design("mean", minimal_effect=0.05, reshared=(0.5, 0.05)),
     "three challengers": Design("mean", effects=(0.0, 0.0, 0.0), minimal_effect=0.05),
 }
-"""Under no difference; six evaluations to a planned look, if nothing else is said."""
+"""Under no difference; four evaluations to a planned look, if nothing else is said."""
 each_design = pytest.mark.parametrize("name", sorted(NO_DIFFERENCE))
 
 
@@ -130,7 +130,7 @@ def test_the_planned_effect_is_found_with_the_promised_power(may_extend: bool, p
         definition={"may_extend": may_extend},
         per_look=2,
     )
-    times = 400
+    times = 300
 
     found = found_by(design, times=times, seed=7)
 
@@ -139,7 +139,7 @@ def test_the_planned_effect_is_found_with_the_promised_power(may_extend: bool, p
 
 
 def test_one_that_is_twice_as_bad_as_matters_is_rolled_back_before_half():
-    times = 200
+    times = 150
 
     found = found_by(Design("mean", effects=(-0.1,), minimal_effect=0.05), times=times, seed=11)
 
@@ -151,7 +151,7 @@ def test_one_that_is_twice_as_bad_as_matters_is_rolled_back_before_half():
 def test_one_harmful_arm_of_three_goes_and_the_good_one_is_promoted():
     design = Design("mean", effects=(0.1, -0.1, 0.0), minimal_effect=0.05)
 
-    found = found_by(design, times=100, seed=13)
+    found = found_by(design, times=80, seed=13)
 
     assert share(found, arm="treatment") > 0.9
     assert sum("second" in one.rolled_back for one in found) > 5
