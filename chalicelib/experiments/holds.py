@@ -10,7 +10,9 @@ from chalicelib.experiments.model import CONTROL, Experiment
 from chalicelib.experiments.report import Analysis, ArmReport, Comparison
 from chalicelib.stats import sequences
 
-LEAST_MATURED_SHARE = 0.8
+LEAST_MATURED_SHARE = 0.5
+"""Under steady traffic a lag of half the length so far: more would keep an experiment of 14 days with
+a lag of a week from ever being decided."""
 _LAG_Z = 3.29
 """Arms whose shares of arrived outcomes differ by more (p < 0.001) are not compared."""
 _WEEK = timedelta(days=7)
