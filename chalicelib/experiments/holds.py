@@ -11,8 +11,8 @@ from chalicelib.experiments.report import Analysis, ArmReport, Comparison
 from chalicelib.stats import sequences
 
 LEAST_MATURED_SHARE = 0.5
-"""Under steady traffic a lag of half the length so far: more would keep an experiment of 14 days with
-a lag of a week from ever being decided."""
+"""Under steady traffic this is a lag of half the time so far. With .8, an experiment of 14 days and
+a lag of a week would never be decided."""
 _LAG_Z = 3.29
 """Arms whose shares of arrived outcomes differ by more (p < 0.001) are not compared."""
 _WEEK = timedelta(days=7)

@@ -117,7 +117,7 @@ def _ending(
     rolled_back: list[str] = []
     told: set[str] = set()
     for step, new in enumerate(_steps(rng, design, size, math.ceil(steps * _STEPS_BEYOND)), 1):
-        _add(sums, experiment, new, rng)
+        _add(sums, experiment, new)
         days = experiment.definition.duration_days * _SLOWER * step / steps
         now = STARTED + timedelta(days=days)
         verdict = decide(experiment, analyse(experiment, sums, now=now), standing)
@@ -150,18 +150,23 @@ def _carried_out(found: Experiment, verdict: Verdict, now: datetime) -> tuple[Ex
 
 
 class _Units(NamedTuple):
-    """chance: uniform, deals the unit to an arm. y: in thousandths, by arm. x: one for all arms."""
+    """chance: uniform, deals the unit to an arm. y: in thousandths, by arm. x: one for all arms.
+
+    guarded: a mean with no difference between arms, independent of the rest.
+    """
 
     chance: npt.NDArray[np.float64]
     y: Whole
     x: Whole
+    guarded: Whole
 
 
 def _steps(rng: np.random.Generator, design: Design, size: int, steps: int) -> Iterator[_Units]:
     all_units = _units(rng, design, size * steps)
     for first in range(0, size * steps, size):
         part = slice(first, first + size)
-        yield _Units(all_units.chance[part], all_units.y[:, part], all_units.x[part])
+        chance, y, x, guarded = all_units
+        yield _Units(chance[part], y[:, part], x[part], guarded[part])
 
 
 def _units(rng: np.random.Generator, design: Design, n: int) -> _Units:
@@ -181,14 +186,14 @@ def _units(rng: np.random.Generator, design: Design, n: int) -> _Units:
         x = rng.normal(0.0, 1.0, n) if design.kind == "adjusted" else x
         spread = 1.2 if design.kind == "adjusted" else 2.0
         y = mean * (1.0 + lifts) + rng.normal(0.0, spread, n) + 1.6 * x
-    return _Units(rng.random(n), _milli(y), _milli(x))
+    return _Units(rng.random(n), _milli(y), _milli(x), _milli(rng.normal(5.0, 2.0, n)))
 
 
 def _milli(values: Any) -> Whole:
     return np.rint(np.asarray(values, dtype=float) * 1000).astype(np.int64)
 
 
-def _add(sums: Sums, experiment: Experiment, new: _Units, rng: np.random.Generator) -> None:
+def _add(sums: Sums, experiment: Experiment, new: _Units) -> None:
     phase = experiment.phases[-1]
     shares = phase.shares()
     edges = np.cumsum([shares.get(arm, 0.0) for arm in experiment.versions])
@@ -198,10 +203,14 @@ def _add(sums: Sums, experiment: Experiment, new: _Units, rng: np.random.Generat
         if not mine.any():
             continue
         cell = sums.setdefault((arm, phase.number), Cell())
-        six = _six(new.y[number][mine], new.x[mine])
-        old = cell.metrics.get("score", [0] * 6)
-        cell.metrics["score"] = [a + b for a, b in zip(old, six, strict=True)]
-        cell.units += six[0]
+        x = new.x[mine]
+        brought = {"score": _six(new.y[number][mine], x)}
+        if experiment.definition.guardrails:
+            brought["guarded"] = _six(new.guarded[mine], np.zeros_like(x))
+        for name, six in brought.items():
+            old = cell.metrics.get(name, [0] * 6)
+            cell.metrics[name] = [a + b for a, b in zip(old, six, strict=True)]
+        cell.units += int(mine.sum())
 
 
 def _six(y: Whole, x: Whole) -> Six:

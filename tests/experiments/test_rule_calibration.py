@@ -20,8 +20,9 @@ from tests.experiments.simulated import (
     error_of,
 )
 
-TIMES = 200
+TIMES = 160
 ALPHA = 0.05
+HARM = ("harm:score", "harm:guarded")
 FUTILITY_COST = 0.008
 """Of 400,000 Brownian paths at the design effect, with five looks at their exact bounds: the share
 that would have crossed at a later look, had it not been stopped below a predictive power of .05."""
@@ -30,6 +31,9 @@ EXTENDED_POWER = 0.833
 it, of a design with a power of .8."""
 
 NO_DIFFERENCE = {
+    "a guardrail": Design(
+        "mean", minimal_effect=0.05, definition={"guardrails": [{"metric": "guarded"}]}
+    ),
     "a covariate": Design("adjusted", minimal_effect=0.03),
     "a rate, nine to one": Design(
         "binary",
@@ -87,7 +91,7 @@ def test_a_challenger_that_is_no_worse_is_rolled_back_in_alpha(name: str):
     found = without_a_difference(name)
 
     # By the bounds, alpha for harm and half of it at the looks; futility comes before most.
-    assert rolled_back(found, "harm:score", "worse:score") <= ALPHA + error_of(ALPHA, TIMES)
+    assert rolled_back(found, *HARM, "worse:score") <= ALPHA + error_of(ALPHA, TIMES)
 
 
 def test_all_designs_together_are_promoted_in_half_of_alpha():
@@ -100,7 +104,7 @@ def test_all_designs_together_are_promoted_in_half_of_alpha():
 def test_harm_is_seen_in_less_than_alpha_of_all_designs_together():
     found = everything()
 
-    harm, worse = rolled_back(found, "harm:score"), rolled_back(found, "worse:score")
+    harm, worse = rolled_back(found, *HARM), rolled_back(found, "worse:score")
 
     assert harm <= ALPHA + error_of(ALPHA, len(found))
     assert worse <= ALPHA / 2 + error_of(ALPHA / 2, len(found))
@@ -130,7 +134,7 @@ def test_the_planned_effect_is_found_with_the_promised_power(may_extend: bool, p
         definition={"may_extend": may_extend},
         per_look=2,
     )
-    times = 300
+    times = 250
 
     found = found_by(design, times=times, seed=7)
 
@@ -139,7 +143,7 @@ def test_the_planned_effect_is_found_with_the_promised_power(may_extend: bool, p
 
 
 def test_one_that_is_twice_as_bad_as_matters_is_rolled_back_before_half():
-    times = 150
+    times = 120
 
     found = found_by(Design("mean", effects=(-0.1,), minimal_effect=0.05), times=times, seed=11)
 
