@@ -15,6 +15,8 @@ Node = Any
 
 _BASES = ("AWS::DynamoDB::", "AWS::IAM::", "AWS::S3::", "AWS::SQS::", "AWS::SecretsManager::")
 _ENVIRONMENT = "Environment"
+QUEUE_WORKERS = 2
+"""The least that AWS takes."""
 
 
 def app_template(built: Path, *, code_bucket: str, code_key: str, root: Path) -> Node:
@@ -22,6 +24,10 @@ def app_template(built: Path, *, code_bucket: str, code_key: str, root: Path) ->
     template = _load(built)
     for _, function in functions(template):
         function["Properties"]["CodeUri"] = {"Bucket": code_bucket, "Key": code_key}
+        for event in function["Properties"].get("Events", {}).values():
+            # Here all workers of a queue start on one machine, each with a second of its CPU.
+            if "ScalingConfig" in event["Properties"]:
+                event["Properties"]["ScalingConfig"] = {"MaximumConcurrency": QUEUE_WORKERS}
     return _adapted(template, root)
 
 

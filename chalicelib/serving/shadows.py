@@ -22,10 +22,19 @@ from chalicelib.registry.model import Live
 from chalicelib.serving import copies, endpoints
 from chalicelib.serving.comparing import agree
 from chalicelib.serving.copies import Copy, Reply
-from chalicelib.serving.model import InputRefused, ModelFailed, ModelTimeout, Output, Request
+from chalicelib.serving.model import (
+    EndpointBusy,
+    InputRefused,
+    ModelFailed,
+    ModelTimeout,
+    Output,
+    Request,
+)
 
 _OLDEST_MS = 3_600_000
-_AT_ONCE = 10
+_AT_ONCE = 4
+_PAUSES_S = (0.1, 0.4, 1.0)
+"""Between tries of an endpoint that is busy; a message that fails comes back minutes later."""
 _MAY_PASS = (Failure, ClientError, *aws.NO_ANSWER)
 
 
@@ -104,17 +113,30 @@ def _find(copy: Copy) -> tuple[Route, Live] | str:
 def _ask(task: _Task) -> Event | None:
     """None when the endpoint cannot answer now."""
     copy = task.copy
+    for pause_s in (0.0, *_PAUSES_S):
+        time.sleep(pause_s)
+        started_s = time.perf_counter()
+        try:
+            output = _invoke(task)
+        except EndpointBusy:
+            continue
+        except _MAY_PASS as error:
+            _log_failure(task.message_id, copy, error)
+            return None
+        latency_ms = (time.perf_counter() - started_s) * 1000
+        return pair_of(copy, copies.reply_of(output, latency_ms), task.route.comparing)
+    logger.warning("copy_postponed", key=task.message_id, endpoint=task.live.endpoint)
+    return None
+
+
+def _invoke(task: _Task) -> Output | None:
+    """None when the model fails: to refuse what the other arm takes is an error as well."""
+    copy = task.copy
     request = Request(copy.question.content, copy.question.content_type, copy.accept)
-    started_s = time.perf_counter()
     try:
-        output = endpoints.invoke(task.live, request)
+        return endpoints.invoke(task.live, request)
     except (ModelFailed, ModelTimeout, InputRefused):
-        output = None  # to refuse what the other arm takes is an error as well
-    except _MAY_PASS as error:
-        _log_failure(task.message_id, copy, error)
         return None
-    latency_ms = (time.perf_counter() - started_s) * 1000
-    return pair_of(copy, copies.reply_of(output, latency_ms), task.route.comparing)
 
 
 def pair_of(copy: Copy, other: Reply, comparing: Comparing) -> Event:

@@ -161,9 +161,9 @@ def test_the_pairs_of_a_batch_go_in_one_call(arms: Stage, queue: Queue):
     assert len(queue.calls) == 1
 
 
-def test_the_copies_of_a_batch_are_asked_at_once(arms: Stage, queue: Queue):
+def test_the_copies_of_a_batch_are_asked_four_at_once(arms: Stage, queue: Queue):
     copy = _copied(arms, queue)
-    all_asked = threading.Barrier(10, timeout=10)
+    all_asked = threading.Barrier(4, timeout=10)
 
     def answer(_: Asked) -> Told:
         all_asked.wait()
@@ -171,8 +171,22 @@ def test_the_copies_of_a_batch_are_asked_at_once(arms: Stage, queue: Queue):
 
     arms.runtime.answer = answer
 
-    assert failed_ids(answer_shadows(sqs_event(*[copy] * 10), None)) == []
+    assert failed_ids(answer_shadows(sqs_event(*[copy] * 8), None)) == []
     assert not all_asked.broken
+
+
+def test_an_endpoint_that_is_busy_for_a_moment_is_asked_again(arms: Stage, queue: Queue):
+    copy = _copied(arms, queue)
+    throttled = iter([True, True])
+
+    def answer(_: Asked) -> Told:
+        is_throttled = next(throttled, False)
+        return Told(b"{}", 429, error="ThrottlingException") if is_throttled else Told()
+
+    arms.runtime.answer = answer
+
+    assert failed_ids(answer_shadows(sqs_event(copy), None)) == []
+    assert len(queue.of_kind("pair")) == 1
 
 
 BUSY = {
