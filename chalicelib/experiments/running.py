@@ -190,9 +190,8 @@ def crown(
 
     def also(change: Change) -> Sequence[Write]:
         row = saving.read(tenant, experiment)
-        if judged is not None and not _is_as_judged(row, judged, change, arm=arm):
-            raise _Moved
-        if not change.versions and _is_won_by(row.experiment, arm):
+        _check(row, judged, change, arm=arm)
+        if _is_won_by(row.experiment, arm):
             crowned[:] = [row.experiment]
             return []
         done = _crowned(row.experiment, arm, look=look, reason=reason)
@@ -201,11 +200,9 @@ def crown(
         note = saving.note_of(row.experiment, done, "experiment.promoted", actor=actor, facts=told)
         return saving.writes_of(tenant, row, done, note)
 
-    why = f"experiment {experiment}: {reason}"[:500]
+    version, why = found.versions[arm], f"experiment {experiment}: {reason}"[:500]
     try:
-        registry.promote(
-            tenant, found.model, found.versions[arm], actor=actor, reason=why, also=also
-        )
+        registry.promote(tenant, found.model, version, actor=actor, reason=why, also=also)
     except _Moved as moved:  # tables.Stale, here, would only have the same verdict tried again
         raise tables.Stale from moved
     return crowned[0]
@@ -223,11 +220,17 @@ def _is_won_by(found: Experiment, arm: str) -> bool:
     return found.state is State.PROMOTED and found.winner == arm
 
 
-def _is_as_judged(row: ExperimentRow, judged: ExperimentRow, change: Change, *, arm: str) -> bool:
+def _check(row: ExperimentRow, judged: ExperimentRow | None, change: Change, *, arm: str) -> None:
+    """Raises _Moved, or tables.Stale when `change` is of rows from before the same promotion."""
+    if judged is None:
+        if change.versions and _is_won_by(row.experiment, arm):
+            raise tables.Stale
+        return
     control, version = judged.experiment.versions[CONTROL], judged.experiment.versions[arm]
     stages = zip(change.versions, change.before, strict=True)
     going = [one.version for one, before in stages if before is Stage.CHAMPION]
-    return row.row.rev == judged.row.rev and (going == [control] or version == control)
+    if row.row.rev != judged.row.rev or (going != [control] and version != control):
+        raise _Moved
 
 
 def _crowned(found: Experiment, arm: str, *, look: Look | None, reason: str) -> Experiment:
