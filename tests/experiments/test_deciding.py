@@ -1,16 +1,12 @@
 """What the rule does about counted outcomes, in the tables, the registry and the ledger.
 Which verdict numbers deserve is tested where the rule is: here it is what becomes of one."""
 
-import json
 from typing import Any
 
 import pytest
 
 from chalicelib.experiments import deciding, running, store
-from chalicelib.experiments.events import SCALE
 from chalicelib.experiments.model import State
-from chalicelib.kit import tables
-from chalicelib.ledger import store as ledger_rows
 from chalicelib.registry import service as registry
 from tests.experiments.conftest import Trial
 
@@ -21,10 +17,6 @@ PROMISING = {"control": 3.0, "treatment": 3.175}
 """z = 0.175 / (0.5 * sqrt(2 / 60) * sqrt(60 / 59)) = 1.90: below the boundary of one look, and
 over it soon if it goes on like that."""
 THREE = [{"name": "first", "version": "1.1.0"}, {"name": "second", "version": "1.2.0"}]
-
-
-def replayed(trial: Trial) -> list[deciding.Replayed]:
-    return deciding.replay(trial.tenant, trial.get().id)
 
 
 def test_a_better_challenger_becomes_champion_when_its_look_is_due(trial: Trial):
@@ -231,6 +223,15 @@ def test_without_leave_to_act_the_verdict_is_only_told(trial: Trial, means: dict
     assert trial.ending() == before
 
 
+def test_without_leave_to_act_looks_are_taken(trial: Trial):
+    trial.begin(acts=False, looks=2)
+    trial.tell(PROMISING, each=30)
+
+    verdict = trial.advance()
+
+    assert (verdict.action, trial.get().looks) == ("continue", [verdict.look])
+
+
 @pytest.mark.parametrize("state", ["draft", "paused", "stopped"])
 def test_only_what_runs_is_advanced(trial: Trial, state: str):
     trial.draft() if state == "draft" else trial.begin()
@@ -284,73 +285,3 @@ def test_what_is_over_says_how_it_ended(trial: Trial, means: dict[str, float], r
 
     assert assessed.recommendation == recommendation
     assert assessed.verdict.action == "continue"
-
-
-@pytest.mark.parametrize(
-    ("means", "action"),
-    [(BETTER, "promote"), (WORSE, "roll_back"), (SAME, "stop"), (PROMISING, "extend")],
-    ids=["promote", "roll back", "stop", "extend"],
-)
-def test_a_decision_is_made_again_from_what_stands_beside_it(
-    trial: Trial, means: dict[str, float], action: str
-):
-    trial.begin(may_extend=True)
-    trial.tell(means)
-    trial.advance()
-
-    assert [(one.action, one.is_same) for one in replayed(trial)] == [(action, True)]
-
-
-def test_a_decision_with_another_number_beside_it_is_not_the_same(trial: Trial):
-    trial.begin()
-    trial.tell(BETTER)
-    trial.advance()
-    kept = trial.entries()[0]
-    cells = json.loads(str(kept.facts["sums"]))
-    control = json.loads(cells[0][2])
-    control["metrics"]["quality_score"][1] += SCALE
-    cells[0][2] = json.dumps(control)
-    facts = {**kept.facts, "sums": json.dumps(cells)}
-
-    changed = kept.model_copy(update={"seq": kept.seq + 1, "facts": facts})
-    tables.commit([ledger_rows.create(trial.tenant, changed)])
-
-    assert [one.is_same for one in replayed(trial)] == [False, True]
-
-
-def test_a_decision_of_another_rule_is_not_the_same(trial: Trial):
-    trial.begin()
-    trial.tell(SAME)
-    trial.advance()
-    kept = trial.entries()[0]
-    verdict = {**kept.facts["verdict"], "rule": "r0"}
-
-    changed = kept.model_copy(
-        update={"seq": kept.seq + 1, "facts": {**kept.facts, "verdict": verdict}}
-    )
-    tables.commit([ledger_rows.create(trial.tenant, changed)])
-
-    assert (replayed(trial)[0].rule, replayed(trial)[0].is_same) == ("r0", False)
-
-
-def test_many_sums_are_kept_small_and_made_again(trial: Trial):
-    secondary = [f"metric_{number}" for number in range(20)]
-    segments = [f"segment-{number}" for number in range(20)]
-    trial.begin(secondary=secondary, segments=segments)
-    trial.put_sums(
-        one.model_copy(
-            update={
-                "kind": "exposure",
-                "segment": segments[number % 20],
-                "ticks": one.ticks | dict.fromkeys(secondary, 10**19 + number),
-            }
-        )
-        for number, one in enumerate(trial.scores(SAME))
-    )
-
-    trial.advance()
-
-    kept = str(trial.entries()[0].facts["sums"])
-    assert kept.startswith("zlib:")
-    assert len(kept) < 40_000
-    assert [one.is_same for one in replayed(trial)] == [True]
