@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from chalicelib.experiments import lifecycle
-from chalicelib.experiments.analysis import analyse
+from chalicelib.experiments.analysis.analysis import analyse
+from chalicelib.experiments.counting.sums import Cell
 from chalicelib.experiments.events import SCALE
 from chalicelib.experiments.model import Challenger, Definition
-from chalicelib.experiments.sums import Cell
 from chalicelib.stats import comparison
 from chalicelib.stats.answers import Inconclusive
 from chalicelib.stats.moments import moments

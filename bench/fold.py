@@ -13,10 +13,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
-from chalicelib.experiments import sums
+from chalicelib.experiments.counting import sums
+from chalicelib.experiments.counting.fold import ONE, Entry, Tally, make_counting
+from chalicelib.experiments.counting.sums import Sums
 from chalicelib.experiments.events import SCALE
-from chalicelib.experiments.fold import ONE, Entry, Tally, make_counting
-from chalicelib.experiments.sums import Sums
 from chalicelib.registry.metrics import BUILT_IN
 from chalicelib.stats.moments import moments
 

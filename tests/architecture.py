@@ -28,12 +28,14 @@ PUBLIC_ROOMS = {
 DEFAULT_PUBLIC_ROOMS = frozenset({"service", "model"})
 
 PURE_ROOMS = frozenset(
-    """
-    analysis assignment bandit comparing comparisons decisions estimates events fold holds
-    lifecycle metrics model openapi page report routing semver sizing stages sums traffic uploads
-    """.split()
+    {
+        *("model", "metrics", "semver", "stages", "uploads", "routing", "comparing"),
+        *("openapi", "page"),
+        *("assignment", "traffic", "lifecycle", "events", "fold", "sums", "rule", "holds"),
+        *("sizing", "plans", "assumptions"),
+    }
 )
-PURE_FOLDERS = frozenset({"archive"})
+PURE_FOLDERS = frozenset({"archive", "analysis"})
 PURE_KIT = frozenset({"errors", "clock", "values"})
 DOORS = frozenset({"routes", "triggers"})
 ONLY_IN: dict[str, frozenset[str]] = {
@@ -163,7 +165,8 @@ def _floors(module: Module, imported: Import) -> Iterator[str]:
         yield f"{module.feature} imports {target.feature}, which is not on a floor below it"
     elif target.feature not in ("kit", "stats") and module.name != "app":
         public = PUBLIC_ROOMS.get(target.feature, DEFAULT_PUBLIC_ROOMS)
-        if target.room not in public:
+        is_at_the_front = target.name.count(".") <= 2
+        if target.room not in public or not is_at_the_front:
             yield f"{imported.target} is not a public room of {target.feature}"
 
 

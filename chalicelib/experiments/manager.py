@@ -5,7 +5,8 @@ from typing import Annotated, Any, Literal, assert_never
 
 from pydantic import Field, JsonValue, TypeAdapter, ValidationError
 
-from chalicelib.experiments import deciding, running
+from chalicelib.experiments.analysis.report import Assessment, Comparison
+from chalicelib.experiments.deciding import service as deciding
 from chalicelib.experiments.model import (
     CONTROL,
     Challenger,
@@ -14,7 +15,7 @@ from chalicelib.experiments.model import (
     ExperimentId,
     State,
 )
-from chalicelib.experiments.report import Assessment, Comparison
+from chalicelib.experiments.running import service as running
 from chalicelib.kit.errors import Failure
 from chalicelib.kit.values import Value
 from chalicelib.registry.metrics import MetricName

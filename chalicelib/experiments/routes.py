@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 from chalice.app import Blueprint
 from pydantic import Field
 
-from chalicelib.experiments import feedback
-from chalicelib.experiments.feedback import FeedbackAnswer, FeedbackBody
+from chalicelib.experiments.feedback import service as feedback
+from chalicelib.experiments.feedback.service import FeedbackAnswer, FeedbackBody
 from chalicelib.experiments.model import ArmName, Definition, Experiment, ExperimentId, State
 from chalicelib.kit.http import Answer, Call, Role, endpoint
 from chalicelib.kit.later import imported_later
@@ -16,11 +16,21 @@ from chalicelib.kit.values import Value
 from chalicelib.registry.model import ModelName
 
 if TYPE_CHECKING:
-    from chalicelib.experiments import deciding, planning, plans, report, running
+    from chalicelib.experiments.analysis import report
+    from chalicelib.experiments.deciding import service as deciding
+    from chalicelib.experiments.planning import plans
+    from chalicelib.experiments.planning import service as planning
+    from chalicelib.experiments.running import service as running
 else:
-    _rooms = ("deciding", "planning", "plans", "report", "running")
     deciding, planning, plans, report, running = (
-        imported_later(f"chalicelib.experiments.{room}") for room in _rooms
+        imported_later(f"chalicelib.experiments.{room}")
+        for room in (
+            "deciding.service",
+            "planning.service",
+            "planning.plans",
+            "analysis.report",
+            "running.service",
+        )
     )
 
 bp = Blueprint(__name__)

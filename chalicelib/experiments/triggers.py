@@ -30,7 +30,7 @@ _FEEDBACK_UPLOADED = {
 def fold_outcomes(event: SQSEvent) -> dict[str, Any]:
     """Count what the messages bring; those that fail come again, and at last lie apart."""
     # Here, because the HTTP function imports this module as well and never counts.
-    from chalicelib.experiments import inbox  # noqa: PLC0415
+    from chalicelib.experiments.counting import inbox  # noqa: PLC0415
 
     records: list[dict[str, Any]] = event.to_dict()["Records"]
     bodies = {record["messageId"]: record["body"] for record in records}
@@ -42,7 +42,7 @@ def fold_outcomes(event: SQSEvent) -> dict[str, Any]:
 @trigger
 def on_feedback_file(event: CloudWatchEvent) -> dict[str, Any]:
     """Take in a file of outcomes; its report says what became of every line."""
-    from chalicelib.experiments import files  # noqa: PLC0415
+    from chalicelib.experiments.feedback import files  # noqa: PLC0415
     from chalicelib.registry.uploads import UploadEvent  # noqa: PLC0415
 
     uploaded = UploadEvent.model_validate(event.detail).object
@@ -59,7 +59,7 @@ def on_feedback_file(event: CloudWatchEvent) -> dict[str, Any]:
 @trigger
 def advance_experiments(event: CloudWatchEvent) -> dict[str, Any]:
     """Ask the rule of every running experiment, and do what it says."""
-    from chalicelib.experiments import watching  # noqa: PLC0415
+    from chalicelib.experiments.running import watching  # noqa: PLC0415
 
     failed = watching.advance_all(settings().tenant_id, deadline=_deadline(event.context))
     return {"failed": failed}

@@ -6,9 +6,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from chalicelib.experiments import assignment, lifecycle
-from chalicelib.experiments.decisions import Standing, decide
+from chalicelib.experiments.analysis.report import (
+    Analysis,
+    ArmReport,
+    Comparison,
+    SampleRatio,
+    Verdict,
+)
+from chalicelib.experiments.deciding.rule import Standing, decide
 from chalicelib.experiments.model import CONTROL, Definition, Experiment, Look, State
-from chalicelib.experiments.report import Analysis, ArmReport, Comparison, SampleRatio, Verdict
 from chalicelib.stats import group_sequential
 
 STARTED = datetime(2026, 3, 2, tzinfo=UTC)

@@ -7,8 +7,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from chalicelib.experiments import files
-from chalicelib.experiments.files import Report
+from chalicelib.experiments.feedback import files
+from chalicelib.experiments.feedback.files import Report
 from chalicelib.kit import aws
 from chalicelib.kit.clock import Deadline
 from chalicelib.kit.settings import settings

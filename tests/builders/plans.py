@@ -6,9 +6,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from chalicelib.deployments.sagemaker import VARIANT
-from chalicelib.experiments import counting, planning, store
+from chalicelib.experiments import store
+from chalicelib.experiments.counting import service as counting
 from chalicelib.experiments.events import Event, subject_of_version
-from chalicelib.experiments.plans import Plan, PlanRequest
+from chalicelib.experiments.planning import service as planning
+from chalicelib.experiments.planning.plans import Plan, PlanRequest
 from chalicelib.kit import aws, tables
 from chalicelib.registry import service as registry
 from chalicelib.registry import store as rows

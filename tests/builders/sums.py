@@ -6,9 +6,9 @@ from fractions import Fraction
 from typing import Any
 
 from chalicelib.experiments import lifecycle
+from chalicelib.experiments.counting.sums import Cell, Six
 from chalicelib.experiments.events import SCALE
 from chalicelib.experiments.model import Definition, Experiment
-from chalicelib.experiments.sums import Cell, Six
 from chalicelib.registry.metrics import Metric
 
 STARTED = datetime(2026, 1, 1, tzinfo=UTC)

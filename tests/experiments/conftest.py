@@ -8,12 +8,17 @@ from typing import Any
 
 import pytest
 
-from chalicelib.experiments import counting, deciding, fold, outcome_store, running, store, sums
 from chalicelib.experiments import service as experiments
+from chalicelib.experiments import store
+from chalicelib.experiments.analysis.report import Verdict
+from chalicelib.experiments.counting import fold, sums
+from chalicelib.experiments.counting import service as counting
+from chalicelib.experiments.counting import store as outcome_store
+from chalicelib.experiments.counting.store import Subject
+from chalicelib.experiments.deciding import service as deciding
 from chalicelib.experiments.events import Event
 from chalicelib.experiments.model import Definition, Experiment
-from chalicelib.experiments.outcome_store import Subject
-from chalicelib.experiments.report import Verdict
+from chalicelib.experiments.running import service as running
 from chalicelib.experiments.store import Namespace
 from chalicelib.kit import tables
 from chalicelib.kit.clock import utc_now

@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from chalicelib.experiments import assignment, lifecycle
-from chalicelib.experiments.analysis import analyse
-from chalicelib.experiments.decisions import Standing, decide
+from chalicelib.experiments.analysis.analysis import analyse
+from chalicelib.experiments.analysis.report import Verdict
+from chalicelib.experiments.counting.sums import Cell, Six, Sums
+from chalicelib.experiments.deciding.rule import Standing, decide
 from chalicelib.experiments.events import SCALE
 from chalicelib.experiments.model import CONTROL, Definition, Experiment, State
-from chalicelib.experiments.report import Verdict
-from chalicelib.experiments.sums import Cell, Six, Sums
 from chalicelib.registry.metrics import Metric
 
 MILLI = SCALE // 1000

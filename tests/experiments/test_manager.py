@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from chalicelib.experiments import running, triggers
+from chalicelib.experiments import triggers
 from chalicelib.experiments.model import State
+from chalicelib.experiments.running import service as running
 from tests.experiments.conftest import Trial
 
 CREATE = {

@@ -1,0 +1,2 @@
+"""The rule, and what is done about its verdicts.
+Nothing is compared here."""

@@ -1,0 +1,2 @@
+"""Outcomes that come back, over HTTP and as files.
+Nothing is counted here."""
