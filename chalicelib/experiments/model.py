@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import Field, JsonValue, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from chalicelib.kit.errors import Conflict, Invalid, NotFound
 from chalicelib.kit.values import Value
@@ -13,7 +13,19 @@ from chalicelib.registry.metrics import Metric, MetricName
 from chalicelib.registry.model import ModelName
 from chalicelib.registry.semver import VersionName
 
-ExperimentId = Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,63}$")]
+PLAN = "plan"
+"""`/api/experiments/plan` is the address of plans, so no experiment has this id."""
+
+
+def _not_a_route(experiment: str) -> str:
+    if experiment == PLAN:
+        raise ValueError(f"{PLAN!r} is the address of plans")
+    return experiment
+
+
+ExperimentId = Annotated[
+    str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,63}$"), AfterValidator(_not_a_route)
+]
 ArmName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
 Share = Annotated[float, Field(gt=0, le=1)]
 SegmentName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_.-]{1,40}$")]
@@ -169,7 +181,7 @@ class Look(Value):
     """A planned look that was taken: how much of alpha's clock, and of the information, was gone.
 
     spending: elapsed share of the horizon, by units or by time, whichever is more; beyond 1 in
-    the extension. information: units by planned units.
+    the extension. information: units by planned units, less where shares were changed by hand.
     """
 
     number: int
@@ -271,6 +283,3 @@ class OutcomeTooLate(Conflict):
     """The prediction is longer ago than outcomes are taken for."""
 
     code = "outcome-too-late"
-
-
-Numbers = dict[str, JsonValue]

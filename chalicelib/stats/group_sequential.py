@@ -108,25 +108,6 @@ def power(looks: Sequence[Look], *, alpha: float, drift: float, reserve: float =
     return sum(crossing_probabilities(looks, bounds, drift=drift))
 
 
-def conditional_power(
-    z: float,
-    information: float,
-    *,
-    horizon_information: float,
-    horizon_boundary: float,
-    drift: float,
-) -> float:
-    """P(the horizon's look rejects), given z now and that the drift is the one assumed.
-
-    Jennison and Turnbull 2000, section 10.2. From the horizon on it is 1 or 0.
-    """
-    left = horizon_information - information
-    if left <= 0.0:
-        return 1.0 if z >= horizon_boundary else 0.0
-    missing = horizon_boundary * sqrt(horizon_information) - z * sqrt(information) - drift * left
-    return survival(missing / sqrt(left))
-
-
 def predictive_power(
     z: float, information: float, *, horizon_information: float, horizon_boundary: float
 ) -> float:

@@ -109,11 +109,6 @@ def half_width(variance: float, g: float, *, alpha: float) -> float:
     return sqrt(variance) * critical(g, alpha=alpha) if g > 0.0 else inf
 
 
-def lower_bound(difference: float, variance: float, g: float, *, alpha: float) -> float:
-    """Below the true difference at all looks together with chance 1 - alpha."""
-    return difference - sqrt(variance) * critical_above(g, alpha=alpha) if g > 0.0 else -inf
-
-
 def _twice_log(alpha: float) -> float:
     return -2.0 * log(alpha)
 

@@ -164,27 +164,15 @@ def test_power_of_a_single_look_is_the_textbooks():
     assert found == pytest.approx(0.8, abs=1e-7)
 
 
-def test_conditional_power_joins_the_looks_of_a_trial():
-    """P(reject at the end) is the mean of conditional power over where the first look lands."""
-    drift = 2.0
-    normal = stats.norm(drift * math.sqrt(0.4), 1.0)
-
-    def conditional(z: float) -> float:
-        return group_sequential.conditional_power(
-            z, 0.4, horizon_information=1.0, horizon_boundary=1.96, drift=drift
-        )
-
-    assert normal.expect(conditional) == pytest.approx(float(stats.norm.sf(1.96 - drift)), abs=1e-8)
-
-
 def test_predictive_power_is_conditional_power_over_the_plausible_drifts():
     z, information = 1.2, 0.3
     plausible = stats.norm(z / math.sqrt(information), 1.0 / math.sqrt(information))
 
     def conditional(drift: float) -> float:
-        return group_sequential.conditional_power(
-            z, information, horizon_information=1.0, horizon_boundary=2.0, drift=drift
-        )
+        """What is still to come is normal around drift * left (Jennison and Turnbull, 10.2)."""
+        left = 1.0 - information
+        missing = 2.0 - z * math.sqrt(information)
+        return float(stats.norm(drift * left, math.sqrt(left)).sf(missing))
 
     predictive = group_sequential.predictive_power(
         z, information, horizon_information=1.0, horizon_boundary=2.0
@@ -196,7 +184,6 @@ def test_predictive_power_is_conditional_power_over_the_plausible_drifts():
 def test_at_the_horizon_power_is_the_fact(z: float, expected: float):
     horizon = {"horizon_information": 1.0, "horizon_boundary": 2.0}
 
-    assert group_sequential.conditional_power(z, 1.0, drift=9.0, **horizon) == expected
     assert group_sequential.predictive_power(z, 1.0, **horizon) == expected
 
 

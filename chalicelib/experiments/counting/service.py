@@ -107,14 +107,6 @@ def read_sums(tenant: str, subject: str) -> Sums:
     return sums.cells(found)
 
 
-def recount(tenant: str, subject: str, units: Iterable[str], *, counting: Counting) -> Sums:
-    """The sums of these units, made anew from every event that is remembered; for audits."""
-    of = Subject(tenant, subject)
-    return fold.fold(
-        (event for unit in units for event in outcome_store.events_of(of, unit)), counting
-    )
-
-
 def rules_of(tenant: str, subject: str) -> Counting | None:
     """None when there is no such experiment, or it never ran."""
     model, at, version = subject.partition("@")

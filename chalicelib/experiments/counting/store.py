@@ -94,19 +94,6 @@ def cells(subject: Subject) -> Iterator[tuple[CellKey, Cell]]:
         yield (arm, int(phase)), sums.load(row.doc)
 
 
-def unit_state(subject: Subject, unit: str) -> UnitState | None:
-    row = tables.read(_table(), _unit_key(subject, unit))
-    return fold.load(row.doc) if row else None
-
-
-def events_of(subject: Subject, unit: str) -> Iterator[Event]:
-    """All that was counted of a unit, and is still remembered, by id."""
-    pk = _unit_key(subject, unit).pk
-    for row in tables.scan_partition(_table(), pk, after=_SEEN, page_size=_PAGE):
-        if row.key.sk.startswith(_SEEN):
-            yield Event.model_validate_json(row.doc)
-
-
 _SEEN = "seen#"
 
 

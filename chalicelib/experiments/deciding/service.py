@@ -37,6 +37,7 @@ from chalicelib.stats import sequences
 
 RULE_ACTOR = f"rule/{RULE}"
 _DECIDED = "experiment.decided"
+_ADVISED = "experiment.advised"
 _MOST_PLAIN_BYTES = 40_000
 _BATCHES = 25
 """A bandit's shares change so often on the way to its planned units."""
@@ -147,7 +148,7 @@ def _carry_out(tenant: str, row: ExperimentRow, seen: _Seen, verdict: Verdict) -
         return
     facts = _facts(seen, verdict)
     if not row.experiment.definition.acts and verdict.action != "continue":
-        logger.info("verdict_not_carried_out", key=row.experiment.id, action=verdict.action)
+        _advise(tenant, row, seen, verdict)
         return
     if verdict.action == "promote":
         assert verdict.arm is not None, "a promotion names its arm"
@@ -165,6 +166,15 @@ def _carry_out(tenant: str, row: ExperimentRow, seen: _Seen, verdict: Verdict) -
         after = _after(_looked(row.experiment, verdict, seen.at), verdict, seen.at)
         saving.save(tenant, row, after, actor=RULE_ACTOR, action=_DECIDED, facts=facts)
     logger.info("experiment_decided", key=row.experiment.id, action=verdict.action)
+
+
+def _advise(tenant: str, row: ExperimentRow, seen: _Seen, verdict: Verdict) -> None:
+    """Nobody acts by itself: a look that does not promote is spent all the same, and one that does
+    is told until a person promotes, or it is true no more."""
+    if verdict.look is not None and verdict.action != "promote":
+        looked, facts = _looked(row.experiment, verdict, seen.at), _facts(seen, verdict)
+        saving.save(tenant, row, looked, actor=RULE_ACTOR, action=_ADVISED, facts=facts)
+    logger.info("verdict_not_carried_out", key=row.experiment.id, action=verdict.action)
 
 
 def _looked(found: Experiment, verdict: Verdict, at: datetime) -> Experiment:

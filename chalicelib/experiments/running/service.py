@@ -11,6 +11,7 @@ from chalicelib.experiments import lifecycle, store
 from chalicelib.experiments.model import (
     CONCLUDED,
     CONTROL,
+    PLAN,
     ArmNotLive,
     Definition,
     Experiment,
@@ -80,7 +81,7 @@ def launch(
 def id_of(name: str) -> str:
     """An experiment's id by its name: the same for the same, whatever letters it has."""
     cleaned = _NOT_IN_AN_ID.sub("-", name).strip("-._")
-    if cleaned and len(cleaned) <= _ID_LETTERS:
+    if cleaned and cleaned != PLAN and len(cleaned) <= _ID_LETTERS:
         return cleaned
     mark = hashlib.sha256(name.encode()).hexdigest()[:12]
     return f"{cleaned[: _ID_LETTERS - 13] or 'experiment'}-{mark}"

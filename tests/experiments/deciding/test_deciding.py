@@ -217,12 +217,23 @@ def test_an_experiment_whose_champion_was_rolled_back_stops(trial: Trial):
 def test_without_leave_to_act_the_verdict_is_only_told(trial: Trial, means: dict[str, float]):
     trial.begin(acts=False)
     trial.tell(means)
-    before = trial.ending()
+    before = trial.get()
 
     verdict = trial.advance()
 
     assert verdict.action != "continue"
-    assert trial.ending() == before
+    assert (trial.get().state, trial.get().phases) == (before.state, before.phases)
+    assert trial.champion() == "1.0.0"
+
+
+def test_a_look_that_was_only_told_is_not_taken_again(trial: Trial):
+    trial.begin(acts=False, may_extend=False)
+    trial.tell(SAME)
+
+    first, second = trial.advance(), trial.advance()
+
+    assert (first.action, trial.get().looks) == ("stop", [first.look])
+    assert second.look is None
 
 
 def test_without_leave_to_act_looks_are_taken(trial: Trial):

@@ -3,10 +3,12 @@
 from collections.abc import Callable
 
 import pytest
+from pydantic import TypeAdapter, ValidationError
 
 from chalicelib.experiments.model import (
     ArmNotLive,
     ExperimentExists,
+    ExperimentId,
     ExperimentNotFound,
     State,
 )
@@ -117,3 +119,9 @@ def test_experiments_are_listed_of_a_model_and_a_state(make_trial: Callable[...,
     )
 
     assert [found.items, found.cursor] == [[runs], None]
+
+
+def test_no_experiment_has_the_address_of_plans():
+    assert running.id_of("plan") != "plan"
+    with pytest.raises(ValidationError):
+        TypeAdapter(ExperimentId).validate_python("plan")
