@@ -3,11 +3,11 @@ One action per event; the use cases are those of HTTP."""
 
 from typing import Annotated, Any, Literal, assert_never
 
-from pydantic import BaseModel, Field, JsonValue, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, JsonValue, TypeAdapter
 
 from chalicelib.deployments import service
+from chalicelib.kit.actions import answered
 from chalicelib.kit.clock import Deadline
-from chalicelib.kit.errors import Failure
 from chalicelib.kit.values import Value
 from chalicelib.registry import service as registry
 from chalicelib.registry.model import ModelName, Stage, stage_named
@@ -75,19 +75,10 @@ Action = Annotated[
 
 
 def answer(event: dict[str, Any], *, tenant: str, deadline: Deadline) -> dict[str, JsonValue]:
-    """`{"status": "ok", "result": ...}`, or `{"status": "error", "error": {code, detail}}`."""
-    try:
-        action: Action = TypeAdapter(Action).validate_python(event)
-        result = _carry_out(action, tenant=tenant, deadline=deadline)
-    except ValidationError as error:
-        flaws: list[JsonValue] = [
-            {"at": ".".join(map(str, found["loc"])), "because": found["msg"]}
-            for found in error.errors(include_url=False)
-        ]
-        return _refused("invalid-action", "the payload is not an action", flaws)
-    except Failure as failure:
-        return _refused(failure.code, failure.detail, [])
-    return {"status": "ok", "result": result.model_dump(mode="json")}
+    def carry_out(action: Action) -> JsonValue:
+        return _carry_out(action, tenant=tenant, deadline=deadline).model_dump(mode="json")
+
+    return answered(TypeAdapter[Action](Action), event, carry_out)
 
 
 def _carry_out(action: Action, *, tenant: str, deadline: Deadline) -> BaseModel:
@@ -140,7 +131,3 @@ def _move(action: PromoteModel, *, tenant: str, deadline: Deadline) -> BaseModel
 
 def _retire(tenant: str, name: str, version: str, reason: str, deadline: Deadline) -> BaseModel:
     return service.retire(tenant, name, version, actor=_ACTOR, reason=reason, deadline=deadline)
-
-
-def _refused(code: str, detail: str, flaws: list[JsonValue]) -> dict[str, JsonValue]:
-    return {"status": "error", "error": {"code": code, "detail": detail, "errors": flaws}}

@@ -23,6 +23,8 @@ from chalicelib.registry.metrics import PAIRED, Metric, metrics_by_name
 _MEASURED = ("error_rate", "latency_ms")
 EXTENSION = 1.5
 """Length of an extended experiment, in units of its planned one."""
+RESERVE = 0.2
+"""Share of alpha that is kept for the extension, where one is allowed."""
 
 
 def draft(definition: Definition, *, experiment: str, control: str, now: datetime) -> Experiment:

@@ -3,7 +3,7 @@ One action per event; the use cases are those of HTTP."""
 
 from typing import Annotated, Any, Literal, assert_never
 
-from pydantic import Field, JsonValue, TypeAdapter, ValidationError
+from pydantic import Field, JsonValue, TypeAdapter
 
 from chalicelib.experiments.analysis.report import Assessment, Comparison
 from chalicelib.experiments.deciding import service as deciding
@@ -16,7 +16,7 @@ from chalicelib.experiments.model import (
     State,
 )
 from chalicelib.experiments.running import service as running
-from chalicelib.kit.errors import Failure
+from chalicelib.kit.actions import answered
 from chalicelib.kit.values import Value
 from chalicelib.registry.metrics import MetricName
 from chalicelib.registry.model import ModelName
@@ -79,19 +79,8 @@ Action = Annotated[CreateTest | AnalyzeTest | StopTest | ListTests, Field(discri
 
 
 def answer(event: dict[str, Any], *, tenant: str) -> Answer:
-    """`{"status": "ok", "result": ...}`, or `{"status": "error", "error": {code, detail}}`."""
-    try:
-        action: Action = TypeAdapter(Action).validate_python(event)
-        result = _carry_out(action, tenant=tenant)
-    except ValidationError as error:
-        flaws: list[JsonValue] = [
-            {"at": ".".join(map(str, found["loc"])), "because": found["msg"]}
-            for found in error.errors(include_url=False)
-        ]
-        return _refused("invalid-action", "the payload is not an action", flaws)
-    except Failure as failure:
-        return _refused(failure.code, failure.detail, [])
-    return {"status": "ok", "result": result}
+    actions = TypeAdapter[Action](Action)
+    return answered(actions, event, lambda action: _carry_out(action, tenant=tenant))
 
 
 def _carry_out(action: Action, *, tenant: str) -> Answer:
@@ -177,7 +166,3 @@ def _in_their_words(one: Comparison) -> Answer:
         "candidate_samples": one.units,
         "inconclusive": one.inconclusive,
     }
-
-
-def _refused(code: str, detail: str, flaws: list[JsonValue]) -> Answer:
-    return {"status": "error", "error": {"code": code, "detail": detail, "errors": flaws}}

@@ -59,7 +59,7 @@ def on_feedback_file(event: CloudWatchEvent) -> dict[str, Any]:
 @trigger
 def advance_experiments(event: CloudWatchEvent) -> dict[str, Any]:
     """Ask the rule of every running experiment, and do what it says."""
-    from chalicelib.experiments.running import watching  # noqa: PLC0415
+    from chalicelib.experiments import watching  # noqa: PLC0415
 
     failed = watching.advance_all(settings().tenant_id, deadline=_deadline(event.context))
     return {"failed": failed}

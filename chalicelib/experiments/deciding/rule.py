@@ -14,7 +14,7 @@ from chalicelib.experiments.deciding.holds import (
     primaries,
     progress_of,
 )
-from chalicelib.experiments.lifecycle import EXTENSION, challengers_left
+from chalicelib.experiments.lifecycle import EXTENSION, RESERVE, challengers_left
 from chalicelib.experiments.model import CONTROL, Experiment, Look
 from chalicelib.kit.values import Value
 from chalicelib.stats import group_sequential, normal
@@ -22,8 +22,6 @@ from chalicelib.stats import group_sequential, normal
 RULE = "r1"
 """Changes with every change of what follows; old verdicts name the rule they were made by."""
 
-RESERVE = 0.2
-"""Share of alpha that is kept for the extension, where one is allowed."""
 FUTILE_BELOW = 0.05
 """Least predictive power with which a half-done experiment goes on."""
 PROMISING_FROM = 0.5

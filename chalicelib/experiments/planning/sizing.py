@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from math import ceil, isfinite
 from typing import NamedTuple
 
-from chalicelib.experiments.deciding.rule import RESERVE
+from chalicelib.experiments.lifecycle import RESERVE
 from chalicelib.experiments.model import CONTROL, Definition
 from chalicelib.stats import planning
 from chalicelib.stats.answers import Inconclusive

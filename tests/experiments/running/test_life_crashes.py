@@ -7,9 +7,9 @@ from functools import partial
 
 import pytest
 
+from chalicelib.experiments import watching
 from chalicelib.experiments.deciding import service as deciding
 from chalicelib.experiments.running import service as running
-from chalicelib.experiments.running import watching
 from tests.builders.crashes import die_at, moments, mutating_calls
 from tests.experiments.conftest import Trial
 

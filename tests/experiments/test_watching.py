@@ -6,10 +6,9 @@ from typing import Any
 import pytest
 
 from chalicelib.deployments import triggers as deployments
-from chalicelib.experiments import store, triggers
+from chalicelib.experiments import store, triggers, watching
 from chalicelib.experiments.model import Experiment, State
 from chalicelib.experiments.running import service as running
-from chalicelib.experiments.running import watching
 from chalicelib.kit.clock import Deadline
 from chalicelib.registry import service as registry
 from chalicelib.registry.model import Stage
