@@ -28,6 +28,8 @@ million times a second."""
 Totals = dict[str, int]
 """By outcome: the sum of its ticks plus ONE for every event that carried it, in one number: the
 fold then changes one place in memory an event, and memory is what it waits for."""
+Places = dict[str, int]
+"""Where in a unit's list the total of an outcome stands; all units of one fold share it."""
 ONE = 1 << 128
 """Far above any sum of ticks: 1e21 ticks of 1e12 events stay below half of it."""
 
@@ -37,30 +39,43 @@ class UnitState:
 
     first: the earliest prediction of all that was heard of, whichever event told of it: its arm
     and phase are the unit's; at_ms is its time. brought: by the earliest exposure. totals: of
-    `arm`, the one that was heard of first. others: totals of all other arms.
+    `arm`, the one that was heard of first, by place; 0 where nothing was heard. others: totals of
+    all other arms.
     """
 
-    __slots__ = ("arm", "at_ms", "brought", "differs", "first", "others", "totals")
+    __slots__ = ("arm", "at_ms", "brought", "differs", "first", "others", "places", "totals")
 
-    def __init__(self, first: Origin) -> None:
+    def __init__(self, first: Origin, places: Places) -> None:
         self.at_ms = first[0]
         self.first = first
         self.brought: Brought | None = None
         self.differs = False
         self.arm = first[2]
-        self.totals: Totals = {}
-        self.others: dict[str, Totals] = {}
+        self.places = places
+        self.totals: list[int] = []
+        self.others: dict[str, list[int]] = {}
 
     def hear(self, brought: Brought | None, differs: bool) -> None:
         if brought is not None and (self.brought is None or brought < self.brought):
             self.brought = brought
         self.differs = self.differs or differs
 
-    def totals_of(self, arm: str) -> Totals:
-        return self.totals if arm == self.arm else self.others.setdefault(arm, {})
+    def totals_of(self, arm: str) -> list[int]:
+        return self.totals if arm == self.arm else self.others.setdefault(arm, [])
+
+    def make_room(self, totals: list[int], name: str) -> None:
+        """So that the outcome has a place in the list."""
+        place = self.places.setdefault(name, len(self.places))
+        totals.extend([0] * (place + 1 - len(totals)))
+
+    def named(self, arm: str) -> Totals:
+        """Those of an arm that was heard of."""
+        totals = self.totals if arm == self.arm else self.others.get(arm, [])
+        filled = (item for item in self.places.items() if item[1] < len(totals))
+        return {name: totals[place] for name, place in filled if totals[place]}
 
     def arms(self) -> dict[str, Totals]:
-        return {self.arm: self.totals, **self.others}
+        return {arm: self.named(arm) for arm in (self.arm, *self.others)}
 
 
 class Rule(NamedTuple):
@@ -120,24 +135,26 @@ def entry_of(event: Event) -> Entry:
     return event.unit, origin, totals, told
 
 
-def apply(units: dict[str, UnitState], entries: Iterable[Entry]) -> None:
-    """Take in what happened, each thing once; `units` is changed in place."""
+def apply(units: dict[str, UnitState], entries: Iterable[Entry], places: Places) -> None:
+    """Take in what happened, each thing once; `units` is changed in place. places: of new units."""
     for unit, origin, ticks, told in entries:
         try:
             state = units[unit]
         except KeyError:
-            state = units[unit] = UnitState(origin)
+            state = units[unit] = UnitState(origin, places)
         if origin[0] <= state.at_ms and origin < state.first:
             state.first, state.at_ms = origin, origin[0]
         if told is not None:
             state.hear(*told)
         arm = origin[2]
         totals = state.totals if arm == state.arm else state.totals_of(arm)
+        known = state.places
         for name, total in ticks:
             try:
-                totals[name] += total
-            except KeyError:
-                totals[name] = total
+                totals[known[name]] += total
+            except (KeyError, IndexError):
+                state.make_room(totals, name)
+                totals[known[name]] += total
 
 
 def contribution(state: UnitState, counting: Counting) -> Part:
@@ -148,7 +165,7 @@ def contribution(state: UnitState, counting: Counting) -> Part:
     at_ms, _, arm, phase = state.first
     _, _, covariate, segment = state.brought or (0, "", 0, "")
     has_values = state.differs or not counting.only_differing
-    values = _values(state.totals_of(arm), covariate, counting) if has_values else ()
+    values = _values(state.named(arm), covariate, counting) if has_values else ()
     return Part(
         arm=arm,
         phase=phase,
@@ -166,10 +183,11 @@ class Tally:
     def __init__(self, counting: Counting) -> None:
         self._counting = counting
         self._units: dict[str, UnitState] = {}
+        self._places: Places = {}
 
     def add(self, entries: Iterable[Entry]) -> None:
         """Each thing once."""
-        apply(self._units, entries)
+        apply(self._units, entries, self._places)
 
     def sums(self) -> Sums:
         found: Sums = {}
@@ -198,12 +216,14 @@ def load(doc: str) -> UnitState:
     """What `dump` wrote."""
     fields: Any = json.loads(doc)
     first, brought, differs, arms = fields
-    state = UnitState(tuple(first))
+    state = UnitState(tuple(first), {})
     state.brought = tuple(brought) if brought else None
     state.differs = differs
     for arm, totals in arms.items():
-        packed = {name: ticks + count * ONE for name, (ticks, count) in totals.items()}
-        state.totals_of(arm).update(packed)
+        packed = state.totals_of(arm)
+        for name, (ticks, count) in totals.items():
+            state.make_room(packed, name)
+            packed[state.places[name]] = ticks + count * ONE
     return state
 
 

@@ -191,7 +191,7 @@ def _changes(group: _Group, known: Known, events: list[Event]) -> Iterator[_Chan
         if (state := known.unit(group.subject, unit)) is not None:
             states[unit] = state
             before = fold.contribution(state, group.counting)
-        fold.apply(states, map(fold.entry_of, fresh))
+        fold.apply(states, map(fold.entry_of, fresh), {})
         after = fold.contribution(states[unit], group.counting)
         yield _Change(unit, fresh, states[unit], before, after)
 

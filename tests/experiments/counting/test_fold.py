@@ -50,9 +50,9 @@ def test_order_and_repetition_change_no_digit(shuffled: list[Event], again: list
 @given(st.lists(st.sampled_from(HISTORY), unique_by=lambda one: one.id), st.integers(0, 99))
 def test_a_unit_taken_up_again_goes_on_as_if_never_put_down(events: list[Event], cut: int):
     units: dict[str, folding.UnitState] = {}
-    folding.apply(units, map(entry_of, events[:cut]))
+    folding.apply(units, map(entry_of, events[:cut]), {})
     units = {unit: folding.load(folding.dump(state)) for unit, state in units.items()}
-    folding.apply(units, map(entry_of, events[cut:]))
+    folding.apply(units, map(entry_of, events[cut:]), {})
 
     found: sums.Sums = {}
     for state in units.values():
