@@ -33,10 +33,12 @@ def _checks() -> dict[str, Callable[[], object]]:
     return {
         "control-table": partial(_read_table, settings().control_table),
         "ledger-table": partial(_query_table, settings().ledger_table),
+        "outcomes-table": partial(_read_table, settings().outcomes_table),
+        "outcomes-queue": partial(_look_at_queue, settings().outcomes_queue_url),
+        "shadow-queue": partial(_look_at_queue, settings().shadow_queue_url),
         "bucket": lambda: aws.s3().head_bucket(Bucket=settings().bucket),
-        "receipt-keys": lambda: aws.secrets().get_secret_value(
-            SecretId=settings().receipt_keys_secret
-        ),
+        "receipt-keys": partial(_read_secret, settings().receipt_keys_secret),
+        "unit-key": partial(_read_secret, settings().unit_key_secret),
         "sagemaker": _describe_nothing,
     }
 
@@ -66,6 +68,14 @@ def _query_table(table: str) -> None:
         ExpressionAttributeValues={":pk": {"S": "health"}},
         Limit=1,
     )
+
+
+def _look_at_queue(url: str) -> None:
+    aws.queues().get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+
+
+def _read_secret(secret: str) -> None:
+    aws.secrets().get_secret_value(SecretId=secret)
 
 
 def _describe_nothing() -> None:

@@ -12,7 +12,17 @@ from chalicelib.kit.http import OPERATION
 from chalicelib.kit.settings import settings
 from tests.builders.http import send
 
-DEPENDENCIES = {"control-table", "ledger-table", "bucket", "receipt-keys", "sagemaker"}
+DEPENDENCIES = {
+    "bucket",
+    "control-table",
+    "ledger-table",
+    "outcomes-queue",
+    "outcomes-table",
+    "receipt-keys",
+    "sagemaker",
+    "shadow-queue",
+    "unit-key",
+}
 
 
 @pytest.fixture
@@ -99,7 +109,11 @@ def test_open_access_is_warned_of(tenant: str):
         ("CONTROL_TABLE", "no-such-table", "control-table"),
         ("LEDGER_TABLE", "no-such-table", "ledger-table"),
         ("BUCKET", "no-such-bucket", "bucket"),
+        ("OUTCOMES_TABLE", "no-such-table", "outcomes-table"),
+        ("OUTCOMES_QUEUE_URL", "http://localhost:4566/123456789012/none", "outcomes-queue"),
+        ("SHADOW_QUEUE_URL", "http://localhost:4566/123456789012/none", "shadow-queue"),
         ("RECEIPT_KEYS_SECRET", "no-such-secret", "receipt-keys"),
+        ("UNIT_KEY_SECRET", "no-such-secret", "unit-key"),
         ("AWS_ENDPOINT_URL_SAGEMAKER", "http://127.0.0.1:9", "sagemaker"),
     ],
 )

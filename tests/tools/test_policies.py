@@ -58,7 +58,8 @@ def test_a_function_may_take_messages_of_its_queue_and_of_no_other() -> None:
 
     granted = {path.stem: granted_on("Queue", path) & taking for path in POLICIES}
 
-    assert {name for name, actions in granted.items() if actions} == {
+    # To ask a queue what it is takes nothing from it.
+    assert {name for name, actions in granted.items() if actions - {"sqs:GetQueueAttributes"}} == {
         "answer_shadows",
         "fold_outcomes",
     }
