@@ -6,7 +6,7 @@ from typing import Any
 from chalice.app import Blueprint, CloudWatchEvent, Rate
 from pydantic import Field
 
-from chalicelib.deployments import manager, service
+from chalicelib.deployments import service
 from chalicelib.kit.clock import Deadline
 from chalicelib.kit.settings import settings
 from chalicelib.kit.triggers import trigger
@@ -79,6 +79,8 @@ def reconcile(event: CloudWatchEvent) -> dict[str, Any]:
 @trigger
 def model_version_manager(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Answer one action; a refused one is answered too, with its code, and changes nothing."""
+    from chalicelib.deployments import manager  # noqa: PLC0415
+
     return manager.answer(event, tenant=settings().tenant_id, deadline=_deadline(context))
 
 

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 from chalice.app import Blueprint
 from pydantic import Field
 
-from chalicelib.experiments.feedback import service as feedback
-from chalicelib.experiments.feedback.service import FeedbackAnswer, FeedbackBody
 from chalicelib.experiments.model import ArmName, Definition, Experiment, ExperimentId, State
 from chalicelib.kit.http import Answer, Call, Role, endpoint
 from chalicelib.kit.later import imported_later
@@ -18,14 +16,16 @@ from chalicelib.registry.model import ModelName
 if TYPE_CHECKING:
     from chalicelib.experiments.analysis import report
     from chalicelib.experiments.deciding import service as deciding
+    from chalicelib.experiments.feedback import service as feedback
     from chalicelib.experiments.planning import plans
     from chalicelib.experiments.planning import service as planning
     from chalicelib.experiments.running import service as running
 else:
-    deciding, planning, plans, report, running = (
+    deciding, feedback, planning, plans, report, running = (
         imported_later(f"chalicelib.experiments.{room}")
         for room in (
             "deciding.service",
+            "feedback.service",
             "planning.service",
             "planning.plans",
             "analysis.report",
@@ -197,7 +197,7 @@ def put_shares(call: Call, experiment: ExperimentId, body: NewShares) -> Experim
     summary="Say what came of a prediction, or of up to 100",
     status=202,
 )
-def give_feedback(call: Call, body: FeedbackBody) -> FeedbackAnswer:
+def give_feedback(call: Call, body: "feedback.FeedbackBody") -> "feedback.FeedbackAnswer":
     return feedback.take(call.tenant, body)
 
 
@@ -208,5 +208,5 @@ def give_feedback(call: Call, body: FeedbackBody) -> FeedbackAnswer:
     summary="The same as POST /api/feedback",
     status=202,
 )
-def give_production_feedback(call: Call, body: FeedbackBody) -> FeedbackAnswer:
+def production_feedback(call: Call, body: "feedback.FeedbackBody") -> "feedback.FeedbackAnswer":
     return feedback.take(call.tenant, body)
