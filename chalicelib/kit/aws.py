@@ -31,6 +31,8 @@ _STORE = Config(
 _BYTES = Config(
     connect_timeout=2, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 4}
 )
+# A name of our own is short; botocore's, which tells of the machine, is made anew for every call.
+_NAMED = Config(user_agent="sommelier")
 _MISSING_CODES = frozenset({"NoSuchKey", "NoSuchVersion", "NotFound", "404"})
 THROTTLED_CODES = frozenset(
     {
@@ -102,7 +104,7 @@ def autoscaling() -> "ApplicationAutoScalingClient":
 
 def _client(service: str, config: Config) -> Any:
     make: Any = getattr(boto3, "client")  # noqa: B009 - the stubs type only installed services
-    return make(service, config=config)
+    return make(service, config=config.merge(_NAMED))
 
 
 def error_code(error: ClientError) -> str:
