@@ -17,7 +17,15 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_RACE_CODES = frozenset({"ConditionalCheckFailed", "TransactionConflict"})
+_LOST_CODES = frozenset(
+    {
+        "ConditionalCheckFailed",
+        "TransactionConflict",
+        # Not a race, but as harmless: nothing was written, and it is tried again a little later.
+        "ProvisionedThroughputExceeded",
+        "ThrottlingError",
+    }
+)
 _ATTEMPTS = 12
 _FIRST_PAUSE_S = 0.02
 _LONGEST_PAUSE_S = 1.0
@@ -28,7 +36,8 @@ MOST_WRITES = 100
 
 
 class Stale(Exception):
-    """Another writer changed or created one of the rows since it was read; nothing was written."""
+    """Another writer changed or created one of the rows since it was read, or the table was busy;
+    nothing was written."""
 
 
 class Key(NamedTuple):
@@ -94,7 +103,7 @@ def commit(writes: Iterable[Write]) -> None:
         aws.dynamodb().transact_write_items(TransactItems=[write.item() for write in writes])
     except ClientError as error:
         reasons: list[dict[str, Any]] = error.response.get("CancellationReasons", [])  # pyright: ignore[reportAssignmentType]
-        if any(reason.get("Code") in _RACE_CODES for reason in reasons):
+        if any(reason.get("Code") in _LOST_CODES for reason in reasons):
             raise Stale from error
         if aws.error_code(error) in {
             "TransactionConflictException",

@@ -4,6 +4,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.exceptions import ClientError
 
 from chalicelib.kit import aws, tables
@@ -232,3 +233,25 @@ def test_a_row_may_carry_the_time_after_which_it_goes(key: Key):
     item = aws.dynamodb().get_item(TableName=_table(), Key=stored)
 
     assert item["Item"]["expires_at"] == {"N": "2000000000"}
+
+
+@pytest.mark.parametrize("code", ["ProvisionedThroughputExceeded", "ThrottlingError"])
+def test_a_write_that_was_throttled_is_tried_again(key: Key, code: str):
+    """The answer's shape: DynamoDB API, TransactWriteItems, TransactionCanceledException."""
+    throttled = iter([True, True])
+    content = {
+        "__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
+        "CancellationReasons": [{"Code": code}],
+    }
+
+    def answer(request: AWSPreparedRequest, **_: object) -> AWSResponse | None:
+        if not next(throttled, False):
+            return None
+        response = AWSResponse(request.url, 400, {}, None)
+        response._content = json.dumps(content).encode()
+        return response
+
+    aws.dynamodb().meta.events.register("before-send.dynamodb.TransactWriteItems", answer)
+    tables.until_fresh(lambda: _create(key))
+
+    assert tables.read(_table(), key) is not None
