@@ -78,8 +78,9 @@ def test_the_looks_spend_exactly_what_is_allowed_so_far(looks: list[Look], alpha
 
     for look, bound, total in zip(looks, bounds, crossed, strict=True):
         allowed = group_sequential.spent(alpha, look.spending)
-        assert total <= allowed + 1e-9
-        assert bound == math.inf or total == pytest.approx(allowed, abs=1e-9)
+        # The grid of the next look is another one: what is passed on is right to a part in 1e7.
+        assert total <= allowed + 1e-8
+        assert bound == math.inf or total == pytest.approx(allowed, abs=1e-8)
 
 
 @given(any_looks())
