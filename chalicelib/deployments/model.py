@@ -13,6 +13,8 @@ from chalicelib.kit.values import Value
 from chalicelib.registry.model import Hosting, ModelName, Reason
 from chalicelib.registry.semver import VersionName
 
+VARIANT = "AllTraffic"
+"""The one variant of every endpoint of ours."""
 _MODEL_LETTERS = 16
 _VERSION_LETTERS = 12
 _DIGEST_LETTERS = 10

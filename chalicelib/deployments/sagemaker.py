@@ -7,12 +7,11 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
-from chalicelib.deployments.model import Deployment
+from chalicelib.deployments.model import VARIANT, Deployment
 from chalicelib.kit import aws
 from chalicelib.kit.settings import settings
 from chalicelib.registry.model import Autoscaling, RealtimeHosting, ServerlessHosting
 
-VARIANT = "AllTraffic"
 _FOR_AN_ATTEMPT = frozenset(
     {
         "CreateModel",

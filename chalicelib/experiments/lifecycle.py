@@ -27,6 +27,20 @@ RESERVE = 0.2
 """Share of alpha that is kept for the extension, where one is allowed."""
 
 
+def planned_looks(definition: Definition) -> int:
+    """A bandit's shares follow the data: it is looked at once, at the end."""
+    return 1 if definition.allocation == "bandit" else definition.looks
+
+
+def reserve_of(definition: Definition) -> float:
+    return RESERVE if definition.may_extend else 0.0
+
+
+def metric_of(experiment: Experiment, name: str) -> Metric:
+    """As it was frozen at the start; before that, as it is where nobody declares it."""
+    return metrics_by_name(experiment.metrics).get(name) or Metric(name=name)
+
+
 def draft(definition: Definition, *, experiment: str, control: str, now: datetime) -> Experiment:
     """control: the version that the challengers are compared with."""
     challengers = {one.name: one.version for one in definition.challengers}

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from chalicelib.kit.errors import Conflict, Invalid, NotFound
 from chalicelib.kit.values import Value
-from chalicelib.registry.metrics import Metric, MetricName
+from chalicelib.registry.metrics import LARGEST_VALUE, Metric, MetricName
 from chalicelib.registry.model import ModelName
 from chalicelib.registry.semver import VersionName
 
@@ -57,7 +57,7 @@ class Guardrail(Value):
     """The challenger may be worse by at most `margin`, to be promoted and not to be rolled back."""
 
     metric: MetricName
-    margin: Annotated[float, Field(ge=0, le=1e12)] = 0.0
+    margin: Annotated[float, Field(ge=0, le=LARGEST_VALUE)] = 0.0
     is_relative: bool = False
     """margin is a share of the control's mean, not an absolute difference."""
 
@@ -68,7 +68,7 @@ class Comparing(Value):
     field: Annotated[str, Field(max_length=200)] = ""
     """Which part of the JSON answers counts: member names and `*` for every item, parted by `/`
     (`predictions/*/label`); empty for all of it."""
-    tolerance: Annotated[float, Field(ge=0, le=1e12)] = 0.0
+    tolerance: Annotated[float, Field(ge=0, le=LARGEST_VALUE)] = 0.0
     """Largest absolute difference of two numbers that agree."""
 
 

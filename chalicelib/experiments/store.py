@@ -1,5 +1,5 @@
 """Keys and rows of experiments: the experiments themselves, the routes of a model, namespaces.
-Conditional writes only; what was counted lies in a table of its own, behind `outcome_store`."""
+Conditional writes only; what was counted lies in a table of its own, behind `counting`."""
 
 from collections.abc import Iterator
 from typing import NamedTuple

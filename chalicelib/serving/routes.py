@@ -10,6 +10,7 @@ from chalicelib.experiments.model import SegmentName
 from chalicelib.kit.errors import Forbidden
 from chalicelib.kit.http import Call, Raw, Role, endpoint
 from chalicelib.kit.values import Told, Value
+from chalicelib.registry.metrics import LARGEST_VALUE
 from chalicelib.registry.model import ModelName
 from chalicelib.registry.semver import VersionName
 from chalicelib.serving import service
@@ -17,8 +18,6 @@ from chalicelib.serving.choosing import Visit
 from chalicelib.serving.model import Prediction, Request
 
 bp = Blueprint(__name__)
-
-_LARGEST_COVARIATE = 1e12
 
 
 class PredictionQuery(Value):
@@ -37,8 +36,7 @@ class PredictionHeaders(Told):
     )
     """For testers: the arm that answers, `<arm>` or `<experiment>/<arm>`; nothing is counted."""
     covariate: (
-        Annotated[float, Field(ge=-_LARGEST_COVARIATE, le=_LARGEST_COVARIATE, allow_inf_nan=False)]
-        | None
+        Annotated[float, Field(ge=-LARGEST_VALUE, le=LARGEST_VALUE, allow_inf_nan=False)] | None
     ) = Field(None, alias="sommelier-covariate")
     """A number of the unit's from before the experiment, which sharpens its primary metric."""
     segment: SegmentName | None = Field(None, alias="sommelier-segment")

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from chalicelib.deployments.sagemaker import VARIANT
+from chalicelib.deployments.model import VARIANT
 from chalicelib.experiments import store
 from chalicelib.experiments.counting import service as counting
 from chalicelib.experiments.events import Event, subject_of_version

@@ -19,8 +19,9 @@ from chalicelib.experiments.analysis.report import (
 )
 from chalicelib.experiments.counting.fold import make_counting
 from chalicelib.experiments.counting.sums import Cell, Six, Sums
+from chalicelib.experiments.lifecycle import metric_of
 from chalicelib.experiments.model import CONTROL, OTHER_SEGMENT, Experiment
-from chalicelib.registry.metrics import PAIRED, Metric, metrics_by_name
+from chalicelib.registry.metrics import PAIRED
 from chalicelib.stats import sequences, srm, student
 from chalicelib.stats.answers import Inconclusive, Interval
 from chalicelib.stats.multiplicity import holm
@@ -67,18 +68,14 @@ def analyse(experiment: Experiment, sums: Sums, *, now: datetime) -> Analysis:
 def _questions(experiment: Experiment) -> list[Question]:
     """A metric that has a role already is not asked again as a secondary one."""
     definition = experiment.definition
-    primary = _metric(experiment, definition.primary)
+    primary = metric_of(experiment, definition.primary)
     found = [Question(primary, "primary")]
     for one in definition.guardrails:
         margin = estimates.Margin(one.margin, one.is_relative)
-        found.append(Question(_metric(experiment, one.metric), "guardrail", margin))
+        found.append(Question(metric_of(experiment, one.metric), "guardrail", margin))
     known = {question.metric.name for question in found}
     rest = [name for name in dict.fromkeys(definition.secondary) if name not in known]
-    return found + [Question(_metric(experiment, name), "secondary") for name in rest]
-
-
-def _metric(experiment: Experiment, name: str) -> Metric:
-    return metrics_by_name(experiment.metrics).get(name) or Metric(name=name)
+    return found + [Question(metric_of(experiment, name), "secondary") for name in rest]
 
 
 def _view(cells: Iterable[tuple[str, int, Mapping[str, Six]]]) -> _View:
@@ -173,7 +170,7 @@ def _shares(experiment: Experiment) -> dict[str, float]:
 
 def _matured_share(experiment: Experiment, cells: list[Cell], *, now: datetime) -> float:
     """An hour, or a day where exposures are counted by the day, is mature when all of it is."""
-    lag_h = _metric(experiment, experiment.definition.primary).lag_h
+    lag_h = metric_of(experiment, experiment.definition.primary).lag_h
     if lag_h <= 0.0:
         return 1.0
     counting = make_counting(experiment.metrics, duration_days=experiment.definition.duration_days)

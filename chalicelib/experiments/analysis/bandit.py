@@ -14,9 +14,8 @@ from chalicelib.experiments.analysis.estimates import (
     SixByPhase,
 )
 from chalicelib.experiments.counting.sums import Six, Sums
-from chalicelib.experiments.lifecycle import challengers_left
+from chalicelib.experiments.lifecycle import challengers_left, metric_of
 from chalicelib.experiments.model import CONCLUDED, CONTROL, Experiment
-from chalicelib.registry.metrics import Metric, metrics_by_name
 from chalicelib.stats import allocation, sequences
 from chalicelib.stats.allocation import Batch
 from chalicelib.stats.answers import Inconclusive, Interval
@@ -39,7 +38,7 @@ def next_shares(experiment: Experiment, sums: Sums) -> dict[str, float]:
     units that happen to agree do not make an arm certain.
     """
     name = experiment.definition.primary
-    metric = metrics_by_name(experiment.metrics).get(name) or Metric(name=name)
+    metric = metric_of(experiment, name)
     reading = estimates.reading_of(metric, covariate=False)
     arms = [CONTROL, *_challengers(experiment)]
     by_phase: dict[int, dict[str, Six]] = {}

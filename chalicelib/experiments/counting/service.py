@@ -17,6 +17,7 @@ from chalicelib.experiments.counting.fold import Counting, UnitState
 from chalicelib.experiments.counting.store import Known, Subject
 from chalicelib.experiments.counting.sums import CellKey, Part, Sums
 from chalicelib.experiments.events import Event
+from chalicelib.experiments.lifecycle import EXTENSION
 from chalicelib.experiments.model import Experiment, State
 from chalicelib.kit import aws, tables
 from chalicelib.kit.clock import Deadline, utc_now
@@ -29,8 +30,6 @@ from chalicelib.registry.metrics import PAIRED
 T = TypeVar("T")
 RulesOf = Callable[[str], Counting | None]
 UNKNOWN_SUBJECT, OUT_OF_TIME = "unknown-subject", "out-of-time"
-_EXTENDED = 1.5
-"""Length of an experiment that was extended, by its planned one."""
 _MOST_ROWS = tables.MOST_WRITES - 3
 """Events and units of one write. It also changes cells, of which one unit has two at most, so that
 even one unit with so many events fits in."""
@@ -126,7 +125,7 @@ def counting_of(experiment: Experiment) -> Counting:
         [*experiment.metrics, *paired],
         segments=definition.segments,
         only_differing=definition.mode == "disagreement",
-        duration_days=definition.duration_days * (_EXTENDED if definition.may_extend else 1.0),
+        duration_days=definition.duration_days * (EXTENSION if definition.may_extend else 1.0),
     )
 
 

@@ -1,5 +1,5 @@
 """Sums of what units contribute, by arm and phase: they add, subtract and merge in any order.
-Whole numbers only; what a unit contributes is decided in `fold`, where sums lie in `outcome_store`.
+Whole numbers only; what a unit contributes is decided in `fold`, where sums lie in `store`.
 """
 
 import json

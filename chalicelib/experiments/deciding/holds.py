@@ -6,7 +6,14 @@ from math import sqrt
 from typing import NamedTuple
 
 from chalicelib.experiments.analysis.report import Analysis, ArmReport, Comparison
-from chalicelib.experiments.lifecycle import EXTENSION, challengers_left, elapsed, is_ramping
+from chalicelib.experiments.lifecycle import (
+    EXTENSION,
+    challengers_left,
+    elapsed,
+    is_ramping,
+    metric_of,
+    planned_looks,
+)
 from chalicelib.experiments.model import CONTROL, Experiment
 from chalicelib.stats import sequences
 
@@ -59,8 +66,8 @@ def is_due(experiment: Experiment, progress: Progress) -> bool:
 
 
 def planned_fractions(experiment: Experiment) -> list[float]:
-    """Of the horizon. A bandit's shares follow the data: it is looked at once, at the end."""
-    looks = 1 if experiment.definition.allocation == "bandit" else experiment.definition.looks
+    """Of the horizon."""
+    looks = planned_looks(experiment.definition)
     return [number / looks for number in range(1, looks + 1)]
 
 
@@ -124,8 +131,7 @@ def _information(experiment: Experiment, analysis: Analysis) -> float | None:
 
 def _counts_absent(experiment: Experiment) -> bool:
     """Where a unit without an outcome counts as zero, their share is the effect itself."""
-    primary = experiment.definition.primary
-    return any(one.name == primary and one.counts_absent for one in experiment.metrics)
+    return metric_of(experiment, experiment.definition.primary).counts_absent
 
 
 def _arrivals_differ(arms: list[ArmReport]) -> bool:

@@ -14,7 +14,7 @@ from chalicelib.experiments.deciding.holds import (
     primaries,
     progress_of,
 )
-from chalicelib.experiments.lifecycle import EXTENSION, RESERVE, challengers_left
+from chalicelib.experiments.lifecycle import EXTENSION, challengers_left, reserve_of
 from chalicelib.experiments.model import CONTROL, Experiment, Look
 from chalicelib.kit.values import Value
 from chalicelib.stats import group_sequential, normal
@@ -182,7 +182,7 @@ def _bounds(experiment: Experiment, looks: list[Look]) -> tuple[float, ...]:
     return group_sequential.boundary(
         [group_sequential.Look(look.spending, look.information) for look in looks],
         alpha=alpha,
-        reserve=RESERVE if experiment.definition.may_extend else 0.0,
+        reserve=reserve_of(experiment.definition),
     )
 
 

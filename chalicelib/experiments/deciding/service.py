@@ -1,5 +1,5 @@
 """Use cases of decisions: analyse what was counted, ask the rule, carry its verdict out, replay it.
-The numbers are made in `analysis`, the verdict in `decisions`; nothing here compares arms."""
+The numbers are made in `analysis`, the verdict in `rule`; nothing here compares arms."""
 
 import json
 import zlib
@@ -96,7 +96,7 @@ def _see(tenant: str, found: Experiment) -> _Seen:
     ]
     return _Seen(
         experiment=found,
-        sums=sums.cells(read_sums(tenant, found.id)),
+        sums=read_sums(tenant, found.id),
         standing=Standing(control_is_champion=is_champion, live_arms=live),
         at=utc_now(),
     )
@@ -146,10 +146,10 @@ def _carry_out(tenant: str, row: ExperimentRow, seen: _Seen, verdict: Verdict) -
     if verdict.action == "continue" and verdict.look is None:
         _reallocate(tenant, row, seen)
         return
-    facts = _facts(seen, verdict)
     if not row.experiment.definition.acts and verdict.action != "continue":
         _advise(tenant, row, seen, verdict)
         return
+    facts = _facts(seen, verdict)
     if verdict.action == "promote":
         assert verdict.arm is not None, "a promotion names its arm"
         running.crown(
@@ -235,7 +235,7 @@ def _recommendation(found: Experiment, verdict: Verdict) -> Recommendation:
 
 def _facts(seen: _Seen, verdict: Verdict) -> Facts:
     """What `replay` makes the same verdict from: nothing else is needed."""
-    cells = [[arm, phase, sums.dump(cell)] for (arm, phase), cell in sums.cells(seen.sums).items()]
+    cells = [[arm, phase, sums.dump(cell)] for (arm, phase), cell in seen.sums.items()]
     return {
         "rule": verdict.rule,
         "verdict": verdict.model_dump(mode="json"),

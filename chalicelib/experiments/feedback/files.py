@@ -1,5 +1,5 @@
 """Feedback that comes as files in S3: a line for a prediction, judged as HTTP's is, and a report.
-Holds no file in memory, and knows nothing of what may be said: that is `feedback`'s part."""
+Holds no file in memory, and knows nothing of what may be said: that is the service's part."""
 
 import hashlib
 import io

@@ -1,5 +1,5 @@
 """Lines of a feedback file, JSON or CSV, as the items that HTTP would bring.
-Bytes in, items out; what one may say, and what becomes of it, is `feedback`'s part."""
+Bytes in, items out; what one may say, and what becomes of it, is the service's part."""
 
 import csv
 import gzip

@@ -5,11 +5,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
+from chalicelib.deployments.model import VARIANT
 from chalicelib.kit import aws
 
 WINDOW_DAYS = 14
-_VARIANT = "AllTraffic"
-"""The one variant of every endpoint of ours."""
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 
 
@@ -23,7 +22,7 @@ class Rate(NamedTuple):
 def read(endpoint: str, *, now: datetime) -> Rate | None:
     """Over the last WINDOW_DAYS; None when nobody asked. now: UTC."""
     midnight = _midnight(now)
-    named = {"EndpointName": endpoint, "VariantName": _VARIANT}
+    named = {"EndpointName": endpoint, "VariantName": VARIANT}
     pages = aws.metrics().get_paginator("get_metric_data")
     found: dict[datetime, float] = {}
     for page in pages.paginate(

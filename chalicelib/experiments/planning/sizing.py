@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from math import ceil, isfinite
 from typing import NamedTuple
 
-from chalicelib.experiments.lifecycle import RESERVE
+from chalicelib.experiments.lifecycle import planned_looks, reserve_of
 from chalicelib.experiments.model import CONTROL, Definition
 from chalicelib.stats import planning
 from chalicelib.stats.answers import Inconclusive
@@ -18,7 +18,7 @@ _ROUNDING = 1e-6
 
 
 class Design(NamedTuple):
-    """What `decisions` will hold the primary metric to.
+    """What the rule will hold the primary metric to.
 
     alpha: two-sided, of one challenger: all of them share the definition's (Bonferroni). shares:
     by arm, of the experiment's units; the smallest challenger must be found with the power too.
@@ -33,12 +33,11 @@ class Design(NamedTuple):
 
 
 def design_of(definition: Definition) -> Design:
-    """A bandit's shares follow the data: it is looked at once, at the end."""
     return Design(
         alpha=definition.alpha / len(definition.challengers),
         power=definition.power,
-        looks=1 if definition.allocation == "bandit" else definition.looks,
-        reserve=RESERVE if definition.may_extend else 0.0,
+        looks=planned_looks(definition),
+        reserve=reserve_of(definition),
         shares=definition.shares(),
         least_units_per_arm=definition.least_units_per_arm,
     )
