@@ -1,27 +1,18 @@
 """HTTP of deployments: deploy, promote, retire, roll back, and how a deployment stands.
 Long work answers 202 at once; the record tells how it goes on."""
 
-from typing import Annotated
-
 from chalice.app import Blueprint
-from pydantic import Field
 
 from chalicelib.deployments import service
 from chalicelib.deployments.model import Deployment
 from chalicelib.kit.http import Answer, Call, Role, endpoint
-from chalicelib.kit.values import Value
+from chalicelib.ledger.model import Justification
 from chalicelib.registry.model import ModelName, Version
 from chalicelib.registry.semver import VersionName
 
 bp = Blueprint(__name__)
 
 _VERSION = "/api/models/{model}/versions/{version}"
-
-
-class Justification(Value):
-    """Why; it goes into the history and the ledger."""
-
-    reason: Annotated[str, Field(max_length=500)] = ""
 
 
 class RollbackRequest(Justification):

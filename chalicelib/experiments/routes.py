@@ -10,7 +10,7 @@ from chalicelib.experiments.model import ArmName, Definition, Experiment, Experi
 from chalicelib.kit.http import Answer, Call, Role, endpoint
 from chalicelib.kit.later import imported_later
 from chalicelib.kit.paging import Page, PageQuery
-from chalicelib.kit.values import Value
+from chalicelib.ledger.model import Justification
 from chalicelib.registry.model import ModelName
 
 if TYPE_CHECKING:
@@ -35,8 +35,6 @@ else:
 
 bp = Blueprint(__name__)
 
-_Reason = Annotated[str, Field(max_length=500)]
-
 
 class NewExperiment(Definition):
     id: ExperimentId | None = None
@@ -53,21 +51,15 @@ class ExperimentsQuery(PageQuery):
     state: State | None = None
 
 
-class Because(Value):
-    reason: _Reason = ""
-
-
-class Promotion(Value):
+class Promotion(Justification):
     arm: ArmName | None = None
     """Which challenger, when there are several."""
-    reason: _Reason = ""
 
 
-class NewShares(Value):
+class NewShares(Justification):
     """Of the experiment's units, for every arm; 0 drops one."""
 
     shares: dict[ArmName, Annotated[float, Field(ge=0, le=1)]]
-    reason: _Reason = ""
 
 
 @endpoint(
@@ -152,7 +144,7 @@ def start_experiment(call: Call, experiment: ExperimentId) -> Experiment:
     role=Role.OPERATOR,
     summary="The champion answers everybody until the experiment is started again",
 )
-def pause_experiment(call: Call, experiment: ExperimentId, body: Because) -> Experiment:
+def pause_experiment(call: Call, experiment: ExperimentId, body: Justification) -> Experiment:
     return running.pause(call.tenant, experiment, actor=call.caller, reason=body.reason)
 
 
@@ -162,7 +154,7 @@ def pause_experiment(call: Call, experiment: ExperimentId, body: Because) -> Exp
     role=Role.OPERATOR,
     summary="End the experiment; the champion stays",
 )
-def stop_experiment(call: Call, experiment: ExperimentId, body: Because) -> Experiment:
+def stop_experiment(call: Call, experiment: ExperimentId, body: Justification) -> Experiment:
     return running.stop(call.tenant, experiment, actor=call.caller, reason=body.reason)
 
 

@@ -1,13 +1,14 @@
 """Entry points of experiments without HTTP: queue, feedback files, schedule, test manager.
 Each takes the same event twice, late or out of order."""
 
+import functools
 from typing import Any
 
 from chalice.app import Blueprint, CloudWatchEvent, Rate, SQSEvent
 
 from chalicelib.kit.clock import Deadline
 from chalicelib.kit.settings import settings
-from chalicelib.kit.triggers import trigger
+from chalicelib.kit.triggers import answer_batch, trigger
 
 bp = Blueprint(__name__)
 
@@ -32,10 +33,8 @@ def fold_outcomes(event: SQSEvent) -> dict[str, Any]:
     # Here, because the HTTP function imports this module as well and never counts.
     from chalicelib.experiments.counting import inbox  # noqa: PLC0415
 
-    records: list[dict[str, Any]] = event.to_dict()["Records"]
-    bodies = {record["messageId"]: record["body"] for record in records}
-    failed = inbox.take(bodies, deadline=_deadline(event.context))
-    return {"batchItemFailures": [{"itemIdentifier": message} for message in failed]}
+    deadline = _deadline(event.context)
+    return answer_batch(event, functools.partial(inbox.take, deadline=deadline))
 
 
 @bp.on_cw_event(_FEEDBACK_UPLOADED, name="on_feedback_file")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef
     from mypy_boto3_sagemaker import SageMakerClient
     from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -117,6 +118,19 @@ def error_message(error: ClientError) -> str:
 
 def is_missing(error: ClientError) -> bool:
     return error_code(error) in _MISSING_CODES
+
+
+def find_object(
+    bucket: str, key: str, *, version: str | None = None
+) -> "GetObjectOutputTypeDef | None":
+    """The named version of an object in S3, or the newest, open for reading; None if it is gone."""
+    named: Any = {"VersionId": version} if version else {}
+    try:
+        return s3().get_object(Bucket=bucket, Key=key, **named)
+    except ClientError as error:
+        if is_missing(error):
+            return None
+        raise
 
 
 NO_ANSWER = (ConnectionError, HTTPClientError)

@@ -3,10 +3,13 @@ Lambda imports these modules without `app.py`, so nothing here may depend on the
 
 import functools
 import time
-from collections.abc import Callable
-from typing import Concatenate, ParamSpec, TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from chalicelib.kit.telemetry import logger
+
+if TYPE_CHECKING:
+    from chalice.app import SQSEvent
 
 P = ParamSpec("P")
 E = TypeVar("E")
@@ -30,3 +33,12 @@ def trigger(handler: Callable[Concatenate[E, P], R]) -> Callable[Concatenate[E, 
         return result
 
     return run
+
+
+def answer_batch(
+    event: "SQSEvent", take: Callable[[Mapping[str, str]], Iterable[str]]
+) -> dict[str, list[dict[str, str]]]:
+    """Hand the messages of a queue over, bodies by id; those that `take` names come again."""
+    records = event.to_dict()["Records"]
+    failed = take({record["messageId"]: record["body"] for record in records})
+    return {"batchItemFailures": [{"itemIdentifier": message} for message in failed]}

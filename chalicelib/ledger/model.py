@@ -17,6 +17,12 @@ Subject = Annotated[str, Field(pattern=r"^[a-z]+/[a-zA-Z0-9._-]{1,80}$")]
 GENESIS = "0" * 64
 
 
+class Justification(Value):
+    """Why someone asks for a change; it goes into the ledger."""
+
+    reason: Annotated[str, Field(max_length=500)] = ""
+
+
 class Note(Value):
     """What happened, before it has a place in the chain."""
 

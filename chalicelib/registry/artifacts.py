@@ -4,8 +4,6 @@ Decides nothing about what is acceptable."""
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from botocore.exceptions import ClientError
-
 from chalicelib.kit import aws
 from chalicelib.kit.settings import settings
 
@@ -23,13 +21,9 @@ class Upload(NamedTuple):
 
 def open_upload(key: str, *, object_version: str | None) -> Upload | None:
     """The named version of the object, or the newest; None when it is gone."""
-    named: dict[str, Any] = {"VersionId": object_version} if object_version else {}
-    try:
-        answer = aws.s3().get_object(Bucket=settings().bucket, Key=key, **named)
-    except ClientError as error:
-        if aws.is_missing(error):
-            return None
-        raise
+    answer = aws.find_object(settings().bucket, key, version=object_version)
+    if answer is None:
+        return None
     return Upload(
         key=key,
         object_version=answer.get("VersionId"),

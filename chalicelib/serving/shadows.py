@@ -2,7 +2,7 @@
 No caller waits here, and nobody sees these answers."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -38,11 +38,6 @@ _PAUSES_S = (0.1, 0.4, 1.0)
 _MAY_PASS = (Failure, ClientError, *aws.NO_ANSWER)
 
 
-class Message(NamedTuple):
-    id: str
-    body: str
-
-
 class _Task(NamedTuple):
     """A copy, and the version that is asked as well."""
 
@@ -52,10 +47,14 @@ class _Task(NamedTuple):
     live: Live
 
 
-def answer(messages: Iterable[Message]) -> list[str]:
-    """The ids of the messages that failed, to come again; each is named in the log."""
+def answer(bodies: Mapping[str, str]) -> list[str]:
+    """The ids of the messages that failed, to come again; each is named in the log.
+
+    bodies: by the id of the message.
+    """
     failed: list[str] = []
-    tasks = [task for task in (_prepare(message, failed) for message in messages) if task]
+    prepared = (_prepare(message, body, failed) for message, body in bodies.items())
+    tasks = [task for task in prepared if task]
     if not tasks:
         return failed
     aws.sagemaker_runtime()  # made here: boto3 cannot make clients in two threads at once
@@ -73,25 +72,25 @@ def answer(messages: Iterable[Message]) -> list[str]:
     return failed
 
 
-def _prepare(message: Message, failed: list[str]) -> _Task | None:
+def _prepare(message: str, body: str, failed: list[str]) -> _Task | None:
     """None for a copy that is dropped, or that failed."""
     try:
-        copy = Copy.model_validate_json(message.body)
+        copy = Copy.model_validate_json(body)
     except ValidationError as error:
         reason = str(error.errors(include_url=False, include_input=False))
-        logger.error("copy_refused", key=message.id, reason=reason[:500])
-        failed.append(message.id)
+        logger.error("copy_refused", key=message, reason=reason[:500])
+        failed.append(message)
         return None
     try:
         found = _find(copy)
     except _MAY_PASS as error:
-        _log_failure(message.id, copy, error)
-        failed.append(message.id)
+        _log_failure(message, copy, error)
+        failed.append(message)
         return None
     if isinstance(found, str):
         logger.info("copy_dropped", model=copy.model, key=copy.experiment, reason=found)
         return None
-    return _Task(message.id, copy, *found)
+    return _Task(message, copy, *found)
 
 
 def _find(copy: Copy) -> tuple[Route, Live] | str:

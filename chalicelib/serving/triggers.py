@@ -5,7 +5,7 @@ from typing import Any
 
 from chalice.app import Blueprint, SQSEvent
 
-from chalicelib.kit.triggers import trigger
+from chalicelib.kit.triggers import answer_batch, trigger
 
 bp = Blueprint(__name__)
 
@@ -19,8 +19,5 @@ def answer_shadows(event: SQSEvent) -> dict[str, Any]:
     """Answer the batch; what failed comes again by itself, and at last goes to the dead letters."""
     # Here, because the HTTP function imports this module as well and answers no copies.
     from chalicelib.serving import shadows  # noqa: PLC0415
-    from chalicelib.serving.shadows import Message  # noqa: PLC0415
 
-    records = event.to_dict()["Records"]
-    failed = shadows.answer(Message(record["messageId"], record["body"]) for record in records)
-    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
+    return answer_batch(event, shadows.answer)

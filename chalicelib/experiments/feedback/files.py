@@ -11,7 +11,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from botocore.exceptions import ClientError
 from pydantic import Field, ValidationError
 
 from chalicelib.experiments import queue
@@ -199,25 +198,19 @@ class _Body(io.RawIOBase):
 
 
 def _open(key: str, object_version: str | None) -> _Upload | None:
-    named: dict[str, Any] = {"VersionId": object_version} if object_version else {}
-    try:
-        answer = aws.s3().get_object(Bucket=settings().bucket, Key=key, **named)
-    except ClientError as error:
-        if aws.is_missing(error):
-            return None
-        raise
+    answer = aws.find_object(settings().bucket, key, version=object_version)
+    if answer is None:
+        return None
     stream = io.BufferedReader(_Body(answer["Body"]), _BUFFER_BYTES)
     return _Upload(answer.get("VersionId") or answer["ETag"], stream)
 
 
 def _earlier_report(key: str, version: str) -> Report | None:
+    answer = aws.find_object(settings().bucket, report_key(key))
+    if answer is None:
+        return None
     try:
-        answer = aws.s3().get_object(Bucket=settings().bucket, Key=report_key(key))
         report = Report.model_validate_json(answer["Body"].read())
-    except ClientError as error:
-        if aws.is_missing(error):
-            return None
-        raise
     except ValidationError:
         return None
     return report if (report.key, report.version) == (key, version) else None
