@@ -1,4 +1,4 @@
-"""Shares, ramps, namespaces and holdouts: they move only those units that they must move.
+"""Shares and ramps: they move only those units that they must move.
 How units are hashed and dealt is in test_assignment."""
 
 from collections.abc import Mapping, Sequence
@@ -10,34 +10,17 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from chalicelib.experiments.assignment import (
-    WHOLE,
     Assigned,
-    Plan,
     Segment,
     SharesRefused,
     apportion,
     assign,
-    first_free,
-    hash_unit,
-    make_plan,
     reapportion,
 )
+from tests.builders.assigned import HALVES, UNITS, arms_of, plan_of
 
-UNITS = [hash_unit(b"k" * 32, f"user-{number}") for number in range(10_000)]
-HALVES = {"champion": 0.5, "rival": 0.5}
 THREE = {"champion": 0.5, "a": 0.3, "b": 0.2}
 STEPS = (0.01, 0.05, 0.25, 0.5, 1.0)
-
-
-def _plan(segments: Sequence[Segment] | None = None, **given: object) -> Plan:
-    asked: dict[str, object] = {"experiment": "exp_7", "salt_version": 1, **given}
-    return make_plan(segments=segments or apportion(HALVES), **asked)  # type: ignore[arg-type]
-
-
-def _arms(plan: Plan) -> dict[str, str]:
-    """Arm by unit, of those that are in the experiment."""
-    found = {unit: assign(plan, unit) for unit in UNITS}
-    return {unit: assigned.arm for unit, assigned in found.items() if assigned}
 
 
 def _moved(before: Sequence[Segment], after: Sequence[Segment]) -> float:
@@ -150,7 +133,7 @@ def test_units_move_only_from_arms_that_shrink_to_arms_that_grow(shares: Mapping
     before = apportion(THREE)
     after = reapportion(before, shares)
 
-    old, new = _arms(_plan(before)), _arms(_plan(after))
+    old, new = arms_of(plan_of(before)), arms_of(plan_of(after))
 
     moved = [unit for unit in UNITS if old[unit] != new[unit]]
     assert {old[unit] for unit in moved} == {
@@ -165,7 +148,7 @@ def test_units_move_only_from_arms_that_shrink_to_arms_that_grow(shares: Mapping
 def test_an_arm_without_a_share_gets_nobody():
     dropped = reapportion(apportion(THREE), {"champion": 0.7, "a": 0.0, "b": 0.3})
 
-    assert set(_arms(_plan(dropped)).values()) == {"champion", "b"}
+    assert set(arms_of(plan_of(dropped)).values()) == {"champion", "b"}
 
 
 @pytest.mark.parametrize(
@@ -204,7 +187,7 @@ RESERVED = {
 
 @pytest.mark.parametrize("name", sorted(RESERVED))
 def test_a_ramp_only_adds_units_and_moves_none(name: str):
-    steps = [_arms(_plan(RESERVED[name], exposed=exposed)) for exposed in STEPS]
+    steps = [arms_of(plan_of(RESERVED[name], exposed=exposed)) for exposed in STEPS]
 
     for fewer, more in pairwise(steps):
         assert len(fewer) < len(more)
@@ -213,8 +196,8 @@ def test_a_ramp_only_adds_units_and_moves_none(name: str):
 
 @pytest.mark.parametrize("exposed", STEPS)
 @pytest.mark.parametrize("name", sorted(RESERVED))
-def test_a_ramp_keeps_the_ratio_of_the_arms(name: str, exposed: float):
-    arms = list(_arms(_plan(RESERVED[name], exposed=exposed)).values())
+def test_a_ramp_keeps_the_ratio_of_thearms_of(name: str, exposed: float):
+    arms = list(arms_of(plan_of(RESERVED[name], exposed=exposed)).values())
 
     width = _widths(RESERVED[name])
     counts = [arms.count(arm) for arm in width]
@@ -229,7 +212,7 @@ def test_a_change_of_shares_within_a_ramp_drops_no_unit_of_an_arm_that_grows():
     before = apportion(HALVES)
     after = reapportion(before, {"champion": 0.4, "rival": 0.6})
 
-    old, new = _arms(_plan(before, exposed=0.5)), _arms(_plan(after, exposed=0.5))
+    old, new = arms_of(plan_of(before, exposed=0.5)), arms_of(plan_of(after, exposed=0.5))
 
     rivals = {unit for unit, arm in old.items() if arm == "rival"}
     assert rivals < {unit for unit, arm in new.items() if arm == "rival"}
@@ -239,78 +222,18 @@ def test_a_change_of_shares_within_a_ramp_takes_reserved_points_first():
     before = apportion(HALVES)
     after = reapportion(before, {"champion": 0.4, "rival": 0.6})
 
-    old, new = _arms(_plan(before, exposed=0.5)), _arms(_plan(after, exposed=0.5))
+    old, new = arms_of(plan_of(before, exposed=0.5)), arms_of(plan_of(after, exposed=0.5))
 
     assert not [unit for unit in old.keys() & new.keys() if old[unit] != new[unit]]
 
 
 def test_nobody_is_exposed_before_a_ramp_begins():
-    assert _arms(_plan(exposed=0.0)) == {}
+    assert arms_of(plan_of(exposed=0.0)) == {}
 
 
 def test_the_propensity_is_the_share_of_the_arm_times_the_exposed_share():
     segments = apportion({"champion": 0.9, "rival": 0.1})
 
-    found = {assign(_plan(segments, exposed=0.5), unit) for unit in UNITS}
+    found = {assign(plan_of(segments, exposed=0.5), unit) for unit in UNITS}
 
     assert found == {None, Assigned("champion", 0.45), Assigned("rival", 0.05)}
-
-
-# Namespaces and holdouts
-
-
-def test_no_unit_is_in_two_experiments_of_a_namespace():
-    taken: list[tuple[float, float]] = []
-    for width in (0.2, 0.1, 0.7):
-        room = first_free(taken, width)
-        assert room is not None
-        taken.append(room)
-
-    inside = [
-        _arms(_plan(experiment=f"exp_{number}", namespace="checkout", owned=owned))
-        for number, owned in enumerate(taken)
-    ]
-
-    assert sorted(unit for units in inside for unit in units) == sorted(UNITS)
-
-
-def test_experiments_of_other_namespaces_share_units():
-    first = _arms(_plan(namespace="checkout", owned=(0.0, 0.5)))
-    second = _arms(_plan(namespace="search", owned=(0.5, 1.0)))
-
-    both = len(first.keys() & second.keys())
-
-    assert stats.binomtest(both, len(UNITS), 0.25).pvalue > 0.001
-
-
-def test_the_held_out_are_in_no_experiment_of_the_namespace():
-    inside = [
-        _arms(_plan(experiment=experiment, salt_version=version, namespace="n", holdout=0.1))
-        for experiment, version in (("exp_1", 1), ("exp_2", 5))
-    ]
-
-    assert inside[0].keys() == inside[1].keys()
-    assert stats.binomtest(len(inside[0]), len(UNITS), 0.9).pvalue > 0.001
-
-
-def test_a_holdout_of_all_leaves_nobody():
-    assert _arms(_plan(holdout=1.0)) == {}
-
-
-@pytest.mark.parametrize(
-    ("taken", "width", "room"),
-    [
-        ([], 1.0, WHOLE),
-        ([], 0.25, (0.0, 0.25)),
-        ([(0.0, 0.25)], 0.5, (0.25, 0.75)),
-        ([(0.75, 1.0), (0.0, 0.25)], 0.5, (0.25, 0.75)),
-        ([(0.25, 0.5)], 0.5, (0.5, 1.0)),
-        ([(0.0, 0.5)], 0.75, None),
-        ([WHOLE], 0.01, None),
-        ([(0.0, 0.1 + 0.2)], 0.7, (0.1 + 0.2, 1.0)),  # 0.1 + 0.2 is a little more than 0.3
-    ],
-)
-def test_a_new_experiment_gets_the_first_room_that_is_wide_enough(
-    taken: list[tuple[float, float]], width: float, room: tuple[float, float] | None
-):
-    assert first_free(taken, width) == room
