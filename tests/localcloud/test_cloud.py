@@ -84,11 +84,14 @@ def test_no_process_outlives_a_parent_killed_without_warning(toy: Path, tmp_path
 
 
 def test_a_killed_emulator_has_kept_what_was_written_a_while_ago(tmp_path: Path) -> None:
-    row = {"pk": {"S": "a"}, "sk": {"S": "b"}}
+    row = {"pk": {"S": "a"}, "sk": {"S": "earlier"}}
     with running(REPOSITORY, state=tmp_path, app=False) as before:
         table = before.app_environment["CONTROL_TABLE"]
-        before.client("dynamodb").put_item(TableName=table, Item=row)
-        wait_until(lambda: b'{"S": "b"}' in saved_tables(tmp_path))
+        # A save writes a file for each service: only the next one shows that this one has ended.
+        for name in ("earlier", "later"):
+            item = {"pk": {"S": "a"}, "sk": {"S": name}}
+            before.client("dynamodb").put_item(TableName=table, Item=item)
+            wait_until(lambda name=name: f'{{"S": "{name}"}}'.encode() in saved_tables(tmp_path))
         emulator = next(each for each in before.processes if each.name == "ministack")
         os.killpg(emulator.pid, signal.SIGKILL)
 
