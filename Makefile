@@ -2,6 +2,7 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python3.11
 PY := .venv/bin/python
+PPO := .local/venv/ppo/bin/python
 STAGE ?= dev
 WORKERS ?= 2
 SAMPLES := .local/samples
@@ -11,7 +12,7 @@ SAMPLES := .local/samples
 help: ## List the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
 
-setup: .venv/installed .local/venv/onnx/installed .local/venv/ministack/installed.txt ## Install what the other commands need
+setup: .venv/installed .local/venv/onnx/installed .local/venv/ppo/installed .local/venv/ministack/installed.txt ## Install what the other commands need
 
 demo: setup ## Take real models from an S3 upload to live, reversible predictions, and end
 	@$(PY) -m samples.build --out $(SAMPLES)
@@ -22,6 +23,7 @@ run: setup ## Keep the offline cloud and the API at http://localhost:8000 runnin
 
 test: setup ## Run all tests
 	PYTHONHASHSEED=0 $(PY) -m pytest -n $(WORKERS) --dist loadfile  # workers must collect alike
+	$(PPO) -m pytest -n $(WORKERS) --dist loadfile tests/containers/ppo
 
 check: .venv/installed ## Format, lint, types, architecture and docs
 	$(PY) -m ruff format --check .
@@ -53,6 +55,11 @@ clean: ## Remove everything that was installed or built
 .local/venv/onnx/installed: containers/onnx/requirements.txt
 	$(PYTHON) -m venv .local/venv/onnx
 	.local/venv/onnx/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
+.local/venv/ppo/installed: containers/ppo/requirements-serve.txt containers/ppo/requirements-train.txt containers/ppo/requirements-test.txt
+	$(PYTHON) -m venv .local/venv/ppo
+	$(PPO) -m pip install --quiet --disable-pip-version-check -r containers/ppo/requirements-test.txt
 	touch $@
 
 .local/venv/ministack/installed.txt: localcloud/requirements.txt .venv/installed

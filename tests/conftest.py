@@ -25,6 +25,9 @@ from tests.builders import events
 hypothesis.settings.register_profile("steady", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("steady")
 
+collect_ignore = ["containers/ppo"]
+"""Runs with the container's own interpreter."""
+
 ROOT = Path(__file__).resolve().parents[1]
 _NUMBERS = itertools.count(1)
 

@@ -1,0 +1,10 @@
+"""What all tests of the container share: one thread and one processor for JAX, as in the image.
+They run with the container's interpreter, and import nothing of the app."""
+
+import os
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault(
+    "XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+)
+os.environ.setdefault("OMP_NUM_THREADS", "1")
