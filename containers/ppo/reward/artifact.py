@@ -147,7 +147,7 @@ def _tensors(weights: bytes, manifest: Manifest) -> dict[str, Any]:
     if not all(np.isfinite(each).all() for each in tensors.values()):
         raise ArtifactRefused("a tensor holds numbers that are not finite")
     index = tensors["reward.pairs"]
-    if pairs and not (0 <= index.min() and index.max() < len(manifest.catalogue.features)):
+    if pairs and not (index.min() >= 0 and index.max() < len(manifest.catalogue.features)):
         raise ArtifactRefused("reward.pairs points outside of the features")
     return tensors
 

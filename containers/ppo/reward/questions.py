@@ -2,6 +2,8 @@
 Nothing here knows a catalogue; what is strange to a model is found in `features`."""
 
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
@@ -48,7 +50,7 @@ class State(NamedTuple):
     severity: str
     symptoms: tuple[str, ...] = ()
     actions_taken: tuple[TakenAction, ...] = ()
-    details: dict[str, bool | float | str | list[str]] = {}
+    details: Mapping[str, bool | float | str | list[str]] = MappingProxyType({})
 
 
 class Question(NamedTuple):
