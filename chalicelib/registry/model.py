@@ -69,12 +69,44 @@ class RealtimeHosting(Value):
 Hosting = Annotated[ServerlessHosting | RealtimeHosting, Field(discriminator="kind")]
 
 
+_Image = Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._/:@-]{0,254}$")]
+
+
+class TrainingSettings(Value):
+    """How new versions of a model are made from logged episodes, and when."""
+
+    image: _Image | None = None
+    """Container image URI; without one, the model's own image."""
+    instance_type: Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]{1,20}\.[a-z0-9]{1,20}$")] = (
+        "ml.m5.large"
+    )
+    volume_gb: Annotated[int, Field(ge=1, le=16_384)] = 10
+    max_runtime_s: Annotated[int, Field(ge=60, le=28 * 86_400)] = 3_600
+    hyperparameters: Annotated[
+        dict[
+            Annotated[str, Field(pattern=r"^.{1,256}$")],
+            Annotated[str, Field(pattern=r"^.{0,2500}$")],
+        ],
+        # SageMaker takes 100, one of which is the seed.
+        Field(max_length=99),
+    ] = Field(default_factory=dict)
+    """Handed to the container as they are; `seed` is the job's number unless it stands here."""
+    minimum_episodes: Annotated[int, Field(ge=1, le=100_000_000)] = 50
+    """With fewer, no job is started."""
+    retrain_after_episodes: Annotated[int, Field(ge=1, le=100_000_000)] = 500
+    """So many episodes since the last job start one."""
+    every_days: Annotated[int, Field(ge=1, le=365)] = 7
+    """So long after the last job another is started, if there is any new episode."""
+    cooldown_s: Annotated[int, Field(ge=0, le=30 * 86_400)] = 86_400
+    """Least time between two jobs; stops whatever asks from asking in a loop."""
+
+
 class ModelSettings(Value):
     """What an owner decides about a model; every field has a default that suits a first model."""
 
     kind: Literal["sagemaker"] = "sagemaker"
     description: Annotated[str, Field(max_length=1_000)] = ""
-    image: Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._/:@-]{0,254}$")] | None = None
+    image: _Image | None = None
     """Container image URI; without one, the ONNX scorer."""
     environment: Annotated[
         dict[
@@ -97,12 +129,20 @@ class ModelSettings(Value):
     """Take archives with pickles in them: loading one runs its code in your container."""
     rollback_window_h: Annotated[int, Field(ge=1, le=24 * 90)] = 24
     """How long a former champion's endpoint is kept for a rollback, in hours."""
+    training: TrainingSettings | None = None
+    """Without them, versions come by upload only."""
 
     @model_validator(mode="after")
     def _metrics_have_names_of_their_own(self) -> "ModelSettings":
         names = [metric.name for metric in self.metrics]
         if len(set(names)) < len(names) or BUILT_IN.keys() & set(names):
             raise ValueError("metrics have names of their own, none of them built in")
+        return self
+
+    @model_validator(mode="after")
+    def _something_can_train(self) -> "ModelSettings":
+        if self.training is not None and self.training.image is None and self.image is None:
+            raise ValueError("training needs an image, its own or the model's")
         return self
 
     def required(self) -> frozenset[str]:
