@@ -12,8 +12,9 @@ from pathlib import Path
 from threadpoolctl import threadpool_limits
 
 from samples import eta, recommendation, sentiment, wine
-from samples.packing import export_onnx, make_sample, make_schema, pack, to_json
+from samples.exporting import export_onnx, make_sample, make_schema, to_json
 from samples.task import Task, score, to_inputs
+from tools.tarball import pack
 
 TASKS: Mapping[str, Callable[[], Task]] = {
     "eta": eta.make_task,

@@ -1,11 +1,7 @@
-"""Export a fitted estimator to ONNX and pack it as model.tar.gz, the same bytes at each build.
+"""Export a fitted estimator to ONNX with schema and sample, the same bytes at each build.
 Nothing here knows a particular model."""
 
-import gzip
-import io
 import json
-import tarfile
-from collections.abc import Mapping
 
 import onnx
 from skl2onnx import to_onnx
@@ -18,7 +14,6 @@ from samples.task import Estimator, Task
 
 OPSET = {"": 17, "ai.onnx.ml": 3}
 ROWS_IN_SAMPLE = 3
-GZIP_LEVEL = 9
 PLAIN_LOCALE = "C"
 """The one locale that every machine has; it lowers A to Z, and words are made of nothing else."""
 
@@ -56,20 +51,6 @@ def make_schema(task: Task) -> bytes:
 def make_sample(task: Task) -> bytes:
     """A request body that the scorer answers."""
     return to_json({"instances": [dict(row) for row in task.rows[:ROWS_IN_SAMPLE]]})
-
-
-def pack(files: Mapping[str, bytes]) -> bytes:
-    """A tar.gz without time, owner or order of its own."""
-    buffer = io.BytesIO()
-    with (
-        gzip.GzipFile("", "wb", GZIP_LEVEL, buffer, mtime=0) as packer,
-        tarfile.open(fileobj=packer, mode="w", format=tarfile.USTAR_FORMAT) as archive,
-    ):
-        for name in sorted(files):
-            info = tarfile.TarInfo(name)
-            info.size = len(files[name])
-            archive.addfile(info, io.BytesIO(files[name]))
-    return buffer.getvalue()
 
 
 def to_json(document: object) -> bytes:
