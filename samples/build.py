@@ -22,7 +22,7 @@ TASKS: Mapping[str, Callable[[], Task]] = {
     "sentiment": sentiment.make_task,
     "wine": wine.make_task,
 }
-SCRIPTS = ("build", "packing", "task", "sentiment_grammar", *TASKS)
+SCRIPTS = ("build", "exporting", "task", "sentiment_grammar", *TASKS)
 LIBRARIES = ("numpy", "onnx", "scikit-learn", "skl2onnx")
 HOSTING = {"kind": "serverless", "memory_mb": 1024, "max_concurrency": 5}
 RECORD_FILE = "built.json"
