@@ -49,6 +49,7 @@ def read_settings(arguments: list[str] | None = None) -> Settings:
         serverless_start_timeout_s=options.serverless_start_timeout_s,
         invoke_timeout_s=options.invoke_timeout_s,
         stop_grace_s=options.stop_grace_s,
+        training_stop_grace_s=options.training_stop_grace_s,
     )
 
 
@@ -72,10 +73,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--region", default=defaults.region)
     add("--containers", type=Path, action="append", default=[], help="one more container root")
     add("--python", action="append", default=[], metavar="NAME=PATH", help="an interpreter")
-    for name in ("realtime_start_timeout", "serverless_start_timeout", "invoke_timeout"):
+    for name in (
+        *("realtime_start_timeout", "serverless_start_timeout", "invoke_timeout"),
+        *("stop_grace", "training_stop_grace"),
+    ):
         flag = f"--{name.replace('_', '-')}-s"
         add(flag, type=float, default=getattr(defaults, f"{name}_s"))
-    add("--stop-grace-s", type=float, default=defaults.stop_grace_s)
     return parser
 
 

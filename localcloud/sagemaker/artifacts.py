@@ -6,11 +6,9 @@ import shutil
 import tarfile
 import tempfile
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
 
-from botocore.exceptions import BotoCoreError, ClientError
-
+from localcloud.sagemaker.buckets import KeyEscapes, ObjectMissing, fetch_object, fetch_prefix
 from localcloud.sagemaker.wire import JsonObject
 
 if TYPE_CHECKING:
@@ -65,7 +63,10 @@ def _source(container: JsonObject) -> tuple[str | None, bool]:
 
 def _unpack(uri: str, target: Path, *, s3: "S3Client") -> None:
     with tempfile.TemporaryFile() as file:
-        _download(uri, file, s3=s3)
+        try:
+            fetch_object(uri, file, s3=s3)
+        except ObjectMissing as error:
+            raise ModelDataMissing(f"Could not find model data at {uri}.") from error
         file.seek(0)
         try:
             with tarfile.open(fileobj=file, mode="r:gz") as archive:
@@ -77,37 +78,15 @@ def _unpack(uri: str, target: Path, *, s3: "S3Client") -> None:
             ) from error
 
 
-def _download(uri: str, file: IO[bytes], *, s3: "S3Client") -> None:
-    bucket, key = _split(uri)
-    try:
-        s3.download_fileobj(bucket, key, file)
-    except (ClientError, BotoCoreError) as error:
-        raise ModelDataMissing(f"Could not find model data at {uri}.") from error
-
-
 def _copy_prefix(uri: str, target: Path, *, s3: "S3Client") -> None:
-    bucket, prefix = _split(uri)
     try:
-        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-        keys = [item.get("Key", "") for page in pages for item in page.get("Contents", [])]
-    except (ClientError, BotoCoreError) as error:
+        count = fetch_prefix(uri, target, s3=s3)
+    except ObjectMissing as error:
         raise ModelDataMissing(f"Could not find model data at {uri}.") from error
-    if not keys:
+    except KeyEscapes as error:
+        raise ModelDataBroken(str(error)) from error
+    if not count:
         raise ModelDataMissing(f"Could not find model data at {uri}.")
-    for key in keys:
-        place = (target / key.removeprefix(prefix).lstrip("/")).resolve()
-        if not place.is_relative_to(target.resolve()):
-            raise ModelDataBroken(f"the key {key!r} leaves the model's folder")
-        if key.endswith("/"):
-            continue
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with place.open("wb") as file:
-            _download(f"s3://{bucket}/{key}", file, s3=s3)
-
-
-def _split(uri: str) -> tuple[str, str]:
-    parts = urlsplit(uri)
-    return parts.netloc, parts.path.lstrip("/")
 
 
 def _set_modes(root: Path, *, folder_mode: int, file_mode: int) -> None:

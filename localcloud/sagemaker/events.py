@@ -1,4 +1,4 @@
-"""The EventBridge event of an endpoint's state change, told to the offline AWS's default bus.
+"""The EventBridge events of state changes, told to the offline AWS's default bus.
 Best effort, as on AWS: an event may be lost or come twice, and nothing waits for it."""
 
 import json
@@ -6,6 +6,7 @@ import queue
 import re
 import sys
 import threading
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -16,7 +17,18 @@ from localcloud.sagemaker.storage import Endpoint
 from localcloud.sagemaker.wire import JsonObject
 
 SOURCE = "aws.sagemaker"
-DETAIL_TYPE = "SageMaker Endpoint State Change"
+
+
+@dataclass(frozen=True)
+class Announcement:
+    """A state change to be told: whose, which status rules for faults name, and when it was."""
+
+    detail_type: str
+    name: str
+    arn: str
+    status: str
+    at: float
+    detail: JsonObject
 
 
 def event_status(status: str) -> str:
@@ -54,6 +66,17 @@ def event_detail(endpoint: Endpoint, tags: dict[str, str]) -> JsonObject:
     return detail
 
 
+def endpoint_announcement(endpoint: Endpoint, tags: dict[str, str]) -> Announcement:
+    return Announcement(
+        detail_type="SageMaker Endpoint State Change",
+        name=endpoint.name,
+        arn=endpoint.arn,
+        status=event_status(endpoint.status),
+        at=endpoint.modified_at,
+        detail=event_detail(endpoint, tags),
+    )
+
+
 class Announcer:
     """Sends the events in order from a thread of its own."""
 
@@ -63,18 +86,17 @@ class Announcer:
         self._queue: queue.SimpleQueue[JsonObject] = queue.SimpleQueue()
         threading.Thread(target=self._send_all, daemon=True).start()
 
-    def announce(self, endpoint: Endpoint, tags: dict[str, str]) -> None:
-        """Tell the bus of the endpoint's new status, soon."""
-        status = event_status(endpoint.status)
-        faults = {fault.kind for fault in self._injector.for_event(status, endpoint.name)}
+    def announce(self, change: Announcement) -> None:
+        """Tell the bus of the change, soon."""
+        faults = {fault.kind for fault in self._injector.for_event(change.status, change.name)}
         if "lose_event" in faults:
             return
         entry: JsonObject = {
             "Source": SOURCE,
-            "DetailType": DETAIL_TYPE,
-            "Detail": json.dumps(event_detail(endpoint, tags)),
-            "Resources": [endpoint.arn],
-            "Time": datetime.fromtimestamp(endpoint.modified_at, UTC),
+            "DetailType": change.detail_type,
+            "Detail": json.dumps(change.detail),
+            "Resources": [change.arn],
+            "Time": datetime.fromtimestamp(change.at, UTC),
         }
         for _ in range(2 if "duplicate_event" in faults else 1):
             self._queue.put(entry)

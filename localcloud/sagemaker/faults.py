@@ -34,7 +34,11 @@ class Fault(BaseModel):
 
     kind: FaultKind
     operation: str = "*"
-    """An operation's name, or * for all; for the event kinds the status, such as IN_SERVICE."""
+    """An operation's name, or * for all.
+
+    For the event kinds it is the status: IN_SERVICE of an endpoint, a job's secondary one, such
+    as Training.
+    """
     resource_prefix: str = ""
     after: NonNegativeInt = 0
     """So many matching calls pass before the first is met."""
@@ -43,7 +47,7 @@ class Fault(BaseModel):
     seconds: NonNegativeFloat = 1.0
     """How long slow waits, in real time."""
     reason: str = "The fault injector failed this deployment."
-    """The failure reason of fail_creation."""
+    """The failure reason of fail_creation, also of a training job."""
     status: Literal["Failed", "InService", "UpdateRollbackFailed"] | None = None
     """Where fail_creation ends: by default Failed for a creation, InService for an update."""
     config: str | None = None
@@ -110,8 +114,8 @@ class Injector:
     def for_call(self, operation: str, resource: str) -> list[Fault]:
         return self._take(operation, resource, is_event=False)
 
-    def for_event(self, status: str, endpoint: str) -> list[Fault]:
-        return self._take(status, endpoint, is_event=True)
+    def for_event(self, status: str, resource: str) -> list[Fault]:
+        return self._take(status, resource, is_event=True)
 
     def _take(self, operation: str, resource: str, *, is_event: bool) -> list[Fault]:
         if not self._rules:  # the path of every invocation: no lock when nothing is injected

@@ -27,11 +27,20 @@ def python_variable(name: str) -> str:
 
 def serve_command(image: str, settings: Settings) -> list[str]:
     """The command that serves an image."""
+    return _command(image, "serve", settings)
+
+
+def train_command(image: str, settings: Settings) -> list[str]:
+    """The command that trains with an image."""
+    return _command(image, "train", settings)
+
+
+def _command(image: str, verb: str, settings: Settings) -> list[str]:
     name = container_name(image)
     for root in settings.container_roots:
         main = root / name / "main.py"
         if main.is_file():
-            return [str(_interpreter(name, settings)), str(main), "serve"]
+            return [str(_interpreter(name, settings)), str(main), verb]
     raise ImageNotFound(f"no container folder {name!r} stands for the image {image!r}")
 
 

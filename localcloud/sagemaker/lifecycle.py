@@ -5,6 +5,7 @@ import sys
 import threading
 
 from localcloud.sagemaker.artifacts import remove_model
+from localcloud.sagemaker.events import endpoint_announcement
 from localcloud.sagemaker.fleet import DeploymentFailed
 from localcloud.sagemaker.storage import Change, Deployment, Endpoint, State
 from localcloud.sagemaker.tags import drop_tags
@@ -17,7 +18,8 @@ MAX_REASON_CHARS = 1024
 def put_endpoint(world: World, state: State, endpoint: Endpoint) -> None:
     """Keep the record and announce its status; call it inside store.changing()."""
     state.endpoints[endpoint.name.lower()] = endpoint
-    world.announcer.announce(endpoint, state.tags_by_arn.get(endpoint.arn, {}))
+    tags = state.tags_by_arn.get(endpoint.arn, {})
+    world.announcer.announce(endpoint_announcement(endpoint, tags))
 
 
 def begin(world: World, endpoint: Endpoint) -> None:

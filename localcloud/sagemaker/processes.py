@@ -2,11 +2,8 @@
 Nothing here knows endpoints, S3 or the server's clock."""
 
 import contextlib
-import os
 import random
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -15,8 +12,8 @@ from io import BufferedReader
 from pathlib import Path
 
 from localcloud.sagemaker.http1 import ProtocolError, encode_request, exchange
+from localcloud.sagemaker.wards import Order, Ward
 
-WARDEN = Path(__file__).with_name("warden.py")
 PING_TIMEOUT_S = 2.0
 PING_EVERY_S = 0.05
 LONGEST_BACKOFF_S = 5.0
@@ -66,8 +63,7 @@ class Container:
         self.restart_count = 0
         self._stopping = threading.Event()
         self._lock = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._pipe: int | None = None
+        self._ward: Ward | None = None
         self._idle: list[_Connection] = []
         self._in_flight_count = 0
 
@@ -128,14 +124,13 @@ class Container:
         """Ask the process to stop; stop() waits for it."""
         self._stopping.set()
         with self._lock:
-            if self._pipe is not None:
-                os.close(self._pipe)
-                self._pipe = None
+            if self._ward is not None:
+                self._ward.hang_up()
 
     def stop(self) -> None:
         self.hang_up()
-        if self._process is not None:
-            self._process.wait()
+        if self._ward is not None:
+            self._ward.wait()
         self._drop_idle()
 
     def _spawn(self) -> None:
@@ -143,27 +138,17 @@ class Container:
             if self._stopping.is_set():
                 return
             self.port = _free_port()
-            read_end, self._pipe = os.pipe()
-            grace_s = str(self.launch.stop_grace_s)
-            warden = [sys.executable, "-I", "-S", str(WARDEN), str(read_end), grace_s]
-            self.launch.log_path.parent.mkdir(parents=True, exist_ok=True)
-            with self.launch.log_path.open("ab") as log:
-                self._process = subprocess.Popen(
-                    [*warden, *self.launch.command],
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    env=self._environment(),
-                    cwd=self.launch.log_path.parent,
-                    pass_fds=[read_end],
-                    start_new_session=True,
+            self._ward = Ward(
+                Order(
+                    command=self.launch.command,
+                    environment=self._environment(),
+                    log_path=self.launch.log_path,
+                    grace_s=self.launch.stop_grace_s,
                 )
-            os.close(read_end)
+            )
 
     def _environment(self) -> dict[str, str]:
         return {
-            "PATH": os.environ.get("PATH", os.defpath),
-            "PYTHONUNBUFFERED": "1",
             **self.launch.environment,
             "SAGEMAKER_BASE_DIR": str(self.launch.base_dir),
             "SAGEMAKER_BIND_TO_PORT": str(self.port),
@@ -173,7 +158,7 @@ class Container:
     def _wait_ready(self, timeout_s: float) -> None:
         give_up_at = time.monotonic() + timeout_s
         while time.monotonic() < give_up_at:
-            if self._process is None or self._process.poll() is not None:
+            if self._ward is None or self._ward.has_ended:
                 raise ContainerFailed("the process exited")
             if _answers_ping(self.port):
                 return
@@ -182,19 +167,15 @@ class Container:
 
     def _keep_alive(self) -> None:
         backoff_s = 0.1
-        while self._process is not None:
+        while self._ward is not None:
             started_at = time.monotonic()
-            self._process.wait()
+            self._ward.wait()
             self._drop_idle()
             if time.monotonic() - started_at > LONGEST_BACKOFF_S:
                 backoff_s = 0.1
             if self._stopping.wait(backoff_s):
                 return
             backoff_s = min(2 * backoff_s, LONGEST_BACKOFF_S)
-            with self._lock:
-                if self._pipe is not None:
-                    os.close(self._pipe)
-                    self._pipe = None
             self._spawn()
             self.restart_count += 1
 

@@ -23,6 +23,10 @@ class Settings:
     serverless_start_timeout_s: float = 180
     invoke_timeout_s: float = 60
     stop_grace_s: float = 30
+    training_stop_grace_s: float = 120
+    """What StopTrainingJob leaves between SIGTERM and SIGKILL."""
+    checkpoint_sync_s: float = 1
+    """Between two copies of a running job's checkpoints to S3."""
 
     def arn(self, kind: str, name: str) -> str:
         """The ARN of a SageMaker resource; AWS writes the name in lower case."""

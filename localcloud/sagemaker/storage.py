@@ -86,6 +86,41 @@ class Endpoint(Record):
     change: Change | None = None
 
 
+class Stage(Record):
+    """A secondary status of a training job, from when to when it held."""
+
+    status: str
+    started_at: float
+    ended_at: float | None = None
+
+
+class TrainingJob(Record):
+    """A training job; it is kept for ever, because its name is never free again.
+
+    run names the folder of the present attempt, due_at is when Starting ends, fails_with is the
+    fault injector's. training_started_at is when the instances would be there, as AWS counts.
+    """
+
+    name: str
+    arn: str
+    request: JsonObject
+    status: str
+    stages: tuple[Stage, ...]
+    run: int
+    due_at: float
+    created_at: float
+    modified_at: float
+    training_started_at: float | None = None
+    ended_at: float | None = None
+    failure_reason: str | None = None
+    fails_with: str | None = None
+    metrics: tuple[JsonObject, ...] = ()
+
+    @property
+    def stage(self) -> str:
+        return self.stages[-1].status
+
+
 class ScalingRecord(Record):
     """A scalable target or a scaling policy: the request as it was accepted."""
 
@@ -101,6 +136,7 @@ class State(BaseModel):
     models: dict[str, Resource] = {}
     configs: dict[str, Resource] = {}
     endpoints: dict[str, Endpoint] = {}
+    training_jobs: dict[str, TrainingJob] = {}
     tags_by_arn: dict[str, dict[str, str]] = {}
     scaling_targets: dict[str, ScalingRecord] = {}
     scaling_policies: dict[str, ScalingRecord] = {}

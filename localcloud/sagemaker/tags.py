@@ -57,8 +57,8 @@ OPERATIONS = {"AddTags": add_tags, "ListTags": list_tags, "DeleteTags": delete_t
 
 def _existing(state: State, arn: str) -> str:
     wanted = arn.lower()
-    tagged = [*state.models.values(), *state.configs.values(), *state.endpoints.values()]
-    if all(item.arn != wanted for item in tagged):
+    records = (state.models, state.configs, state.endpoints, state.training_jobs)
+    if all(one.arn != wanted for by_name in records for one in by_name.values()):
         raise ValidationException(f'Could not find resource "{arn}".')
     return wanted
 

@@ -17,7 +17,8 @@ def main() -> int:
     """Run the command in a process group of its own; return its exit code.
 
     The server holds the other end of the pipe FD. It closes when the server wants the container
-    stopped and also when the server dies of SIGKILL, so no orphan can stay behind.
+    stopped and also when the server dies of SIGKILL, so no orphan can stay behind. A byte in the
+    pipe is the number of a signal for the container.
     """
     pipe, grace_s, command = int(sys.argv[1]), float(sys.argv[2]), sys.argv[3:]
     os.set_inheritable(pipe, False)
@@ -34,8 +35,8 @@ def main() -> int:
 
 
 def _stop_at_hangup(pipe: int, container: "subprocess.Popen[bytes]", grace_s: float) -> None:
-    while os.read(pipe, 1):
-        pass
+    while number := os.read(pipe, 1):
+        _signal_group(container.pid, number[0])
     _signal_group(container.pid, signal.SIGTERM)
     time.sleep(grace_s)
     _signal_group(container.pid, signal.SIGKILL)
