@@ -7,10 +7,10 @@ STAGE ?= dev
 WORKERS ?= 2
 SAMPLES := .local/samples
 
-.PHONY: help setup demo run test check format package bench reset clean
+.PHONY: help setup demo run test check format package bench reset clean train-reward submit-training
 
 help: ## List the commands
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 setup: .venv/installed .local/venv/onnx/installed .local/venv/ppo/installed .local/venv/ministack/installed.txt ## Install what the other commands need
 
@@ -41,6 +41,12 @@ package: .venv/installed ## Build and check the zip and the CloudFormation templ
 bench: setup ## Measure beside what one would use instead, as ratios
 	$(PY) -m bench
 
+train-reward: setup ## Train a reward model here; ARGS="--episodes FOLDER --hyperparameter seed=2"
+	$(PY) -m tools.train_reward $(ARGS)
+
+submit-training: .local/venv/submit/installed ## Train one on SageMaker through its SDK; ARGS="--help" lists what it asks
+	.local/venv/submit/bin/python -m tools.submit_training $(ARGS)
+
 reset: .venv/installed ## Forget what the offline cloud keeps
 	$(PY) -m localcloud reset
 
@@ -60,6 +66,11 @@ clean: ## Remove everything that was installed or built
 .local/venv/ppo/installed: containers/ppo/requirements-serve.txt containers/ppo/requirements-train.txt containers/ppo/requirements-test.txt
 	$(PYTHON) -m venv .local/venv/ppo
 	$(PPO) -m pip install --quiet --disable-pip-version-check -r containers/ppo/requirements-test.txt
+	touch $@
+
+.local/venv/submit/installed: tools/requirements-submit.txt
+	$(PYTHON) -m venv .local/venv/submit
+	.local/venv/submit/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	touch $@
 
 .local/venv/ministack/installed.txt: localcloud/requirements.txt .venv/installed
