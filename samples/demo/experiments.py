@@ -8,7 +8,7 @@ from typing import Any
 
 from samples.demo import trial as trials
 from samples.demo.doors import STATE, DemoFailed, Doors, say, step
-from samples.demo.traffic import Holdout, Item, read_holdout
+from samples.demo.traffic import Holdout, Item, asking, read_holdout
 from samples.demo.trial import Trial
 from samples.demo.versions import upload, wait_until_live
 from samples.picture import draw
@@ -56,9 +56,9 @@ def _promote(doors: Doors, holdout: Holdout) -> Trial:
     )
     say("  user_satisfaction follows from prediction and truth, and one user in three tells it")
     payload = _payload("recommendation_v1_vs_v2", "1.0.0", "1.1.0")
-    trial = trials.start(doors, MODEL, holdout, payload=payload)
+    trial = trials.start(doors, asking(doors, MODEL, holdout), payload=payload)
     trials.run(trial, step=STEP_UNITS, until_state="promoted", most_units=MOST_UNITS)
-    say(f"  {trial.asked:,} users on {len(holdout.rows):,} rows: {_reuse(trial)}")
+    say(f"  {trial.asked:,} users on {len(holdout.rows):,} rows: {_reuse(trial, holdout)}")
     _show_satisfaction(trial)
     _require_champion(doors, "1.1.0")
     _show_decision(trial)
@@ -73,7 +73,7 @@ def _roll_back(doors: Doors, samples: Path, holdout: Holdout) -> Trial:
     upload(doors, samples, MODEL, "1.2.0")
     wait_until_live(doors, MODEL, "1.2.0")
     payload = _payload("recommendation_v2_vs_broken", "1.1.0", "1.2.0")
-    trial = trials.start(doors, MODEL, holdout, payload=payload)
+    trial = trials.start(doors, asking(doors, MODEL, holdout), payload=payload)
     trials.run(
         trial, step=BROKEN_STEP_UNITS, until_state="rolled_back", most_units=BROKEN_MOST_UNITS
     )
@@ -85,8 +85,8 @@ def _roll_back(doors: Doors, samples: Path, holdout: Holdout) -> Trial:
     return trial
 
 
-def _reuse(trial: Trial) -> str:
-    more = trial.asked - len(trial.holdout.rows)
+def _reuse(trial: Trial, holdout: Holdout) -> str:
+    more = trial.asked - len(holdout.rows)
     return f"{more:,} rows served two users" if more > 0 else "no row served two users"
 
 

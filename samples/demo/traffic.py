@@ -2,7 +2,7 @@
 Nothing here knows what an experiment makes of them."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -47,6 +47,27 @@ class Served(NamedTuple):
 def read_holdout(samples: Path, model: str) -> Holdout:
     document = json.loads((samples / model / "holdout.json").read_text())
     return Holdout(document["rows"], document["truth"])
+
+
+class Told(NamedTuple):
+    """What users said after their predictions: feedback items, and who was in which experiment."""
+
+    items: list[Item]
+    experiment_by_user: dict[int, str | None]
+
+
+Ask = Callable[[range], Told]
+"""Users of these numbers ask, and tell what came of it."""
+
+
+def asking(doors: Doors, model: str, holdout: Holdout) -> Ask:
+    """Users who ask the model for a row each, and label its answer."""
+
+    def ask_for(users: range) -> Told:
+        served = ask(doors, model, holdout, users)
+        return Told(labels_of(served), {one.user: one.experiment for one in served})
+
+    return ask_for
 
 
 def ask(doors: Doors, model: str, holdout: Holdout, users: range) -> list[Served]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from samples.demo.doors import DemoFailed, Doors, say, until
-from samples.demo.traffic import Holdout, Item, ask, give, give_as_file, labels_of
+from samples.demo.traffic import Ask, Item, give, give_as_file
 
 ROUTES_ARE_KNOWN_AFTER_S = 2.5
 """Serving keeps what it knows of experiments for two seconds."""
@@ -37,8 +37,7 @@ class Trial:
 
     doors: Doors
     id: str
-    model: str
-    holdout: Holdout
+    ask: Ask
     asked: int = 0
     analyses: list[Any] = field(default_factory=list[Any])
     """One for each step, with the verdict that was carried out."""
@@ -58,7 +57,7 @@ class Trial:
         return f"/api/experiments/{self.id}{rest}"
 
 
-def start(doors: Doors, model: str, holdout: Holdout, *, payload: Item) -> Trial:
+def start(doors: Doors, ask: Ask, *, payload: Item) -> Trial:
     """payload: of the action `create_test`, as the Lambda function takes it."""
     answer = doors.invoke("ab-test-manager", payload)
     if answer["status"] != "ok":
@@ -66,7 +65,7 @@ def start(doors: Doors, model: str, holdout: Holdout, *, payload: Item) -> Trial
     test = answer["result"]
     say(f"  {test['test_id']}: {test['status']}, {test['traffic_split']:g} % of the users")
     time.sleep(ROUTES_ARE_KNOWN_AFTER_S)
-    return Trial(doors, test["test_id"], model, holdout)
+    return Trial(doors, test["test_id"], ask)
 
 
 def run(trial: Trial, *, step: int, until_state: str, most_units: int) -> None:
@@ -99,12 +98,12 @@ def _begin(trial: Trial, *, step: int) -> list[Item]:
 def _asked(trial: Trial, count: int) -> list[Item]:
     """The labels of so many more users."""
     users = range(trial.asked + 1, trial.asked + count + 1)
-    served = ask(trial.doors, trial.model, trial.holdout, users)
-    strangers = [one.user for one in served if one.experiment != trial.id]
+    told = trial.ask(users)
+    strangers = [user for user, its in told.experiment_by_user.items() if its != trial.id]
     if strangers:
         raise DemoFailed(f"users {strangers[:5]} are not in the experiment {trial.id}")
     trial.asked += count
-    return labels_of(served)
+    return told.items
 
 
 def _send_some_as_file(trial: Trial, items: list[Item]) -> list[Item]:
