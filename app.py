@@ -14,12 +14,14 @@ from chalicelib.receipts import routes as receipts
 from chalicelib.registry import routes as registry
 from chalicelib.serving import routes as serving
 from chalicelib.serving import triggers as serving_triggers
+from chalicelib.training import routes as training
+from chalicelib.training import triggers as training_triggers
 
 app = Chalice(app_name="sommelier")
 app.api.binary_types = ["*/*"]  # every body travels as bytes, whatever its content type
 app.register_middleware(http.accept_anything, event_type="http")
 
-features = (registry, deployments, experiments, serving, receipts, ledger, about)
-triggers = (deployment_triggers, experiment_triggers, serving_triggers)
+features = (registry, deployments, experiments, serving, training, receipts, ledger, about)
+triggers = (deployment_triggers, experiment_triggers, serving_triggers, training_triggers)
 for part in (*features, *triggers):
     app.register_blueprint(part.bp)

@@ -68,6 +68,7 @@ def app_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]
         "DEFAULT_IMAGE": "image",
         "RESOURCE_PREFIX": "test",
         "MANAGER_FUNCTION": "manager",
+        "RETRAINING_FUNCTION": "retraining",
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
         "AWS_ACCESS_KEY_ID": "none",

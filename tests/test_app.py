@@ -33,6 +33,10 @@ PUT    /api/models/{model}                                  operator
 GET    /api/models/{model}/history                          viewer
 POST   /api/models/{model}/predictions                      viewer
 POST   /api/models/{model}/rollback                         operator
+GET    /api/models/{model}/training-jobs                    viewer
+POST   /api/models/{model}/training-jobs                    operator
+GET    /api/models/{model}/training-jobs/{job}              viewer
+POST   /api/models/{model}/training-jobs/{job}/stop         operator
 GET    /api/models/{model}/versions                         viewer
 GET    /api/models/{model}/versions/{version}               viewer
 POST   /api/models/{model}/versions/{version}/deploy        operator
@@ -50,11 +54,16 @@ ab-test-manager             chalicelib.experiments.triggers.ab_test_manager
 advance_experiments         chalicelib.experiments.triggers.advance_experiments
 answer_shadows              chalicelib.serving.triggers.answer_shadows
 fold_outcomes               chalicelib.experiments.triggers.fold_outcomes
+follow_training_jobs        chalicelib.training.triggers.follow_training_jobs
+model-retraining-trigger    chalicelib.training.triggers.model_retraining_trigger
 model-version-manager       chalicelib.deployments.triggers.model_version_manager
 on_endpoint_state_change    chalicelib.deployments.triggers.on_endpoint_state_change
+on_episode_file             chalicelib.training.triggers.on_episode_file
 on_feedback_file            chalicelib.experiments.triggers.on_feedback_file
+on_training_job_state_change chalicelib.training.triggers.on_training_job_state_change
 on_upload                   chalicelib.deployments.triggers.on_upload
 reconcile                   chalicelib.deployments.triggers.reconcile
+retrain_due_models          chalicelib.training.triggers.retrain_due_models
 """
 
 

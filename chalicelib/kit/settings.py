@@ -44,6 +44,9 @@ class Settings(Value):
     manager_function: str
     """Name of the Lambda function `model-version-manager`: makes and removes endpoints for HTTP,
     whose own role may not."""
+    retraining_function: str
+    """Name of the Lambda function `model-retraining-trigger`: starts and stops training jobs for
+    HTTP, whose own role may not."""
     default_image: str
     """Container image URI of models whose settings name none: the ONNX scorer."""
     resource_prefix: Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9-]{0,19}$")]
