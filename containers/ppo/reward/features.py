@@ -10,12 +10,13 @@ list), `number:replicas` (0 at the least seen, 1 at the most).
 import re
 from collections import Counter
 from collections.abc import Iterator
+from typing import NamedTuple, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
-from reward.catalogue import ActionKind, Catalogue, ChoiceParam, NumberParam
+from reward.catalogue import ActionKind, Catalogue, ChoiceParam, NumberDetail, NumberParam
 from reward.problems import Flaw, UnknownAction
-from reward.questions import Action, State
+from reward.questions import Action, State, TakenAction
 
 Floats = NDArray[np.float32]
 _WORD = re.compile(r"[a-z0-9]{2,}")
@@ -54,6 +55,16 @@ def _details(key: str, value: bool | float | str | list[str]) -> Iterator[str]:
             yield f"detail:{key}={each}"
 
 
+class Look(NamedTuple):
+    """A state as the model sees it: z = (1, features), shape (1 + features,), and what is strange.
+
+    A state with anything strange gets no confident answer.
+    """
+
+    z: Floats
+    strange: list[Flaw]
+
+
 class Encoder:
     """Encodes by one catalogue; made once, at load."""
 
@@ -63,68 +74,99 @@ class Encoder:
         self.columns = 1 + max((_columns(kind) for kind in catalogue.actions), default=0)
         """Of an action's parameters; the first one is always 0, so that no axis is empty."""
         self.action_index = {kind.type: i for i, kind in enumerate(catalogue.actions)}
-        self._index = {name: i for i, name in enumerate(catalogue.features)}
+        self._place = {name: i for i, name in enumerate(catalogue.features, start=1)}
+        self._place_by_word = {
+            name.removeprefix("word:"): i
+            for name, i in self._place.items()
+            if name.startswith("word:")
+        }
         self._detail_keys = {
             name.partition(":")[2].partition("=")[0]
             for name in catalogue.features
             if name.startswith("detail:")
         }
+        self._empty = np.zeros(1 + self.width, np.float32)
+        self._empty[0] = 1.0
 
     def encode(self, state: State) -> Floats:
         """Return shape (features,), each within 0..1."""
-        x = np.zeros(self.width, np.float32)
-        index = self._index
-        for name in names_of(state):
-            i = index.get(name)
-            if i is not None:
-                x[i] = 1.0
-        if (i := index.get("steps")) is not None:
-            x[i] = min(len(state.actions_taken) / self.catalogue.horizon, 1.0)
-        for key, value in state.details.items():
-            if (i := index.get(f"number:{key}")) is not None and _is_number(value):
-                seen = self.catalogue.numbers[key]
-                x[i] = _scaled(float(value), seen.low, seen.high)  # pyright: ignore[reportArgumentType]
-        return x
+        return self.look(state).z[1:]
 
-    def strange(self, state: State) -> list[Flaw]:
-        """Name what training has never seen; a state with any of it gets no confident answer."""
-        index = self._index
-        found: list[Flaw] = []
-        if f"severity={state.severity}" not in index:
-            found.append(Flaw("state.severity", f"{state.severity[:50]!r} {_UNSEEN}"))
-        texts = [("state.incident", state.incident)]
-        texts += [(f"state.symptoms[{i}]", text) for i, text in enumerate(state.symptoms)]
-        found += [
-            Flaw(at, f"none of its words was seen in training: {text[:50]!r}")
-            for at, text in texts
-            if not any(f"word:{word}" in index for word in words(text))
-        ]
-        for i, taken in enumerate(state.actions_taken):
-            names = [f"taken:{taken.type}"]
-            names += [f"taken:{taken.type}={taken.result}"] if taken.result is not None else []
-            found += [
-                Flaw(f"state.actions_taken[{i}]", f"{name[6:56]!r} {_UNSEEN}")
-                for name in names
-                if name not in index
-            ]
-        if len(state.actions_taken) > self.catalogue.horizon:
-            most = self.catalogue.horizon
-            found.append(Flaw("state.actions_taken", f"has more than the {most} steps ever seen"))
+    def look(self, state: State) -> Look:
+        """Encode a state and name what training has never seen of it, in one pass."""
+        z, strange = self._empty.copy(), list[Flaw]()
+        place = self._place.get(f"severity={state.severity}")
+        if place is None:
+            strange.append(Flaw("state.severity", f"{state.severity[:50]!r} {_UNSEEN}"))
+        else:
+            z[place] = 1.0
+        known, _ = self._mark_words(z, state.incident)
+        if not known:
+            because = f"none of its words was seen in training: {state.incident[:50]!r}"
+            strange.append(Flaw("state.incident", because))
+        for i, text in enumerate(state.symptoms):
+            known, all_of_them = self._mark_words(z, text)
+            if known < all_of_them or not known:
+                strange.append(Flaw(f"state.symptoms[{i}]", f"{text[:50]!r} {_UNSEEN}"))
+        if state.actions_taken:
+            self._look_at_taken(z, strange, state.actions_taken)
         for key, value in state.details.items():
-            found += self._strange_detail(key, value)
-        return found
+            self._look_at_detail(z, strange, key, value)
+        return Look(z, strange)
 
-    def _strange_detail(self, key: str, value: bool | float | str | list[str]) -> list[Flaw]:
+    def _mark_words(self, z: Floats, text: str) -> tuple[int, int]:
+        """Return how many words are known, of how many: prose may hold new ones, a symptom not."""
+        find, known = self._place_by_word.get, 0
+        found = _WORD.findall(text.lower())
+        for word in found:
+            if (place := find(word)) is not None:
+                z[place] = 1.0
+                known += 1
+        return known, len(found)
+
+    def _look_at_taken(
+        self, z: Floats, strange: list[Flaw], taken: tuple[TakenAction, ...]
+    ) -> None:
+        find, seen = self._place.get, set[str]()
+        for i, one in enumerate(taken):
+            names = [f"taken:{one.type}"]
+            if one.result is not None:
+                names.append(f"taken:{one.type}={one.result}")
+            for name in names:
+                if (place := find(name)) is not None:
+                    z[place] = 1.0
+                else:
+                    strange.append(Flaw(f"state.actions_taken[{i}]", f"{name[6:56]!r} {_UNSEEN}"))
+            if one.type in seen and (place := find(f"again:{one.type}")) is not None:
+                z[place] = 1.0
+            seen.add(one.type)
+        most = self.catalogue.horizon
+        if (place := find("steps")) is not None:
+            z[place] = min(len(taken) / most, 1.0)
+        if len(taken) > most:
+            strange.append(Flaw("state.actions_taken", f"has more than the {most} steps ever seen"))
+
+    def _look_at_detail(
+        self, z: Floats, strange: list[Flaw], key: str, value: bool | float | str | list[str]
+    ) -> None:
         at = f"state.{key}"
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            seen = self.catalogue.numbers.get(key)
-            if seen is None:
-                return [Flaw(at, _UNSEEN)]
-            return [] if seen.low <= value <= seen.high else [Flaw(at, _outside(value, seen))]
+        if _is_number(value):
+            seen, place = self.catalogue.numbers.get(key), self._place.get(f"number:{key}")
+            if seen is None or place is None:
+                strange.append(Flaw(at, _UNSEEN))
+                return
+            z[place] = _scaled(value, seen.low, seen.high)
+            if not seen.low <= value <= seen.high:
+                strange.append(Flaw(at, _outside(value, seen)))
+            return
         if key not in self._detail_keys:
-            return [Flaw(at, _UNSEEN)]
-        unseen = [name for name in _details(key, value) if name not in self._index]
-        return [Flaw(at, f"{name.partition('=')[2][:50]!r} {_UNSEEN}") for name in unseen]
+            strange.append(Flaw(at, _UNSEEN))
+            return
+        for name in _details(key, value):
+            if (place := self._place.get(name)) is not None:
+                z[place] = 1.0
+            else:
+                strange.append(Flaw(at, f"{name.partition('=')[2][:50]!r} {_UNSEEN}"))
 
     def kind_of(self, action: Action, at: str) -> int:
         """Return the action's place in the catalogue. Raises UnknownAction."""
@@ -143,7 +185,7 @@ class Encoder:
         for param in kind.params:
             value = action.params.get(param.name, param.default)
             if isinstance(param, NumberParam):
-                number = float(value) if _is_number(value) else param.default  # pyright: ignore[reportArgumentType]
+                number = value if _is_number(value) else param.default
                 u[at] = _scaled(number, param.low, param.high)
                 at += 1
             else:
@@ -166,7 +208,7 @@ class Encoder:
                     found.append(Flaw(place, f"{_text(value)[:50]!r} {_UNSEEN}"))
             elif not _is_number(value):
                 found.append(Flaw(place, "was always a number in training"))
-            elif not param.low <= float(value) <= param.high:
+            elif not param.low <= value <= param.high:
                 found.append(Flaw(place, _outside(value, param)))
         return found
 
@@ -190,12 +232,11 @@ def _scaled(value: float, low: float, high: float) -> float:
     return min(max((value - low) / (high - low), 0.0), 1.0) if high > low else 0.0
 
 
-def _outside(value: object, seen: object) -> str:
-    low, high = getattr(seen, "low", None), getattr(seen, "high", None)
-    return f"{value!r} is outside what was seen in training: {low:g} to {high:g}"
+def _outside(value: float, seen: NumberDetail | NumberParam) -> str:
+    return f"{value!r} is outside what was seen in training: {seen.low:g} to {seen.high:g}"
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 

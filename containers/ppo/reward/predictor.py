@@ -1,16 +1,22 @@
-"""Answers questions: one pass over all actions asked about, in plain numpy.
-No HTTP, no files; the same for one question and for a batch."""
+"""Answers questions: rewards by factor with their intervals, and what the policy would do.
+No HTTP, no files. One question has a short way of its own, which computes what the batch does."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from math import exp, isfinite, sqrt
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from reward.catalogue import LEAST, MOST
 from reward.features import Encoder, Floats, default_action
+from reward.fused import fuse
 from reward.model import RewardModel, Tensors
+from reward.problems import Flaw, ModelFailed
 from reward.questions import Action, Question, State
+
+ROWS_AT_ONCE = 4096
+"""So that a large batch needs no more memory than its answers."""
 
 
 class Strange(msgspec.Struct, frozen=True):
@@ -28,27 +34,11 @@ class Interval(msgspec.Struct, frozen=True):
     coverage: float
 
 
-class Judged(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """What is predicted of one action; `action` stands in rankings only.
-
-    guarded: the action's type was taken already, and the policy would not repeat it.
-    """
-
-    reward: float
-    factors: dict[str, float]
-    interval: Interval
-    guarded: bool
-    out_of_distribution: tuple[Strange, ...]
-    action: Action | None = None
-
-
-class Advice(msgspec.Struct, frozen=True, rename="camel"):
-    """What the policy makes of the state; value: of all rewards to come, as the critic expects."""
-
-    policy: dict[str, float]
-    value: float
-    recommended_action: Action
-    model_version: str
+Answer = dict[str, Any]
+"""As on the wire: of one action `reward, factors, interval, guarded, outOfDistribution`, or a
+`ranking` of such parts, each with its `action`; then `policy, value, recommendedAction,
+modelVersion`. guarded: the type was taken already, and the policy would not repeat it. value: of
+all rewards to come, as the critic expects."""
 
 
 class _Row(NamedTuple):
@@ -57,7 +47,7 @@ class _Row(NamedTuple):
     question: int
     kind: int
     action: Action
-    strange: tuple[Strange, ...]
+    strange: list[Flaw]
 
 
 class Predictor:
@@ -69,27 +59,51 @@ class Predictor:
         self._encoder = Encoder(model.catalogue)
         self._tensors: Tensors = model.tensors
         self._pairs = model.tensors["reward.pairs"]
+        self._fused = fuse(model.catalogue, model.tensors)
+        self._types = model.catalogue.types
+        self._factors = model.catalogue.factors
         self._defaults = [default_action(kind) for kind in model.catalogue.actions]
-        self._half_widths = np.array([kind.half_width for kind in model.catalogue.actions])
-        self._limits = np.array([kind.leverage_limit for kind in model.catalogue.actions])
 
-    def answer(self, questions: Sequence[Question], *, at: str = "") -> list[dict[str, object]]:
-        """Answer in order; raises UnknownAction, whose places begin with `at` in a batch."""
+    def answer(self, questions: Sequence[Question], *, at: str = "") -> list[Answer]:
+        """Answer in order; raises UnknownAction, whose places begin with `at` in a batch.
+
+        Raises ModelFailed where the weights lead to numbers that are not finite.
+        """
+        looks = [self._encoder.look(question.state) for question in questions]
+        taken = [{each.type for each in one.state.actions_taken} for one in questions]
         rows = [
             row
-            for i, question in enumerate(questions)
-            for row in self._rows(i, question, at.format(i))
+            for i, (question, look) in enumerate(zip(questions, looks, strict=True))
+            for row in self._rows(i, question, look.strange, at.format(i))
         ]
-        xs = np.stack([self._encoder.encode(question.state) for question in questions])
-        judged = self._judge(xs, rows, questions)
-        advice = self._advise(xs, questions)
-        parts: list[list[Judged]] = [[] for _ in questions]
-        for row, one in zip(rows, judged, strict=True):
-            parts[row.question].append(one)
+        zs = np.stack([look.z for look in looks])
+        parts: list[list[Answer]] = [[] for _ in questions]
+        for row, part in zip(rows, self._judge(zs[:, 1:], rows, taken), strict=True):
+            is_ranking = questions[row.question].is_ranking
+            parts[row.question].append(part | {"action": row.action} if is_ranking else part)
+        advice = self._advise(zs[:, 1:], questions)
         return [
-            _told(question, part, advised)
+            (_ranked(part) if question.is_ranking else part[0]) | advised
             for question, part, advised in zip(questions, parts, advice, strict=True)
         ]
+
+    def answer_one(self, question: Question) -> Answer:
+        """Answer as `answer` does."""
+        if self._fused is None or question.is_ranking or question.actions is None:
+            return self.answer([question])[0]
+        (action,) = question.actions
+        z, strange = self._encoder.look(question.state)
+        kind = self._encoder.kind_of(action, "proposedAction")
+        known = self.catalogue.actions[kind]
+        if action.params:
+            strange += self._encoder.strange_params(known, action, "proposedAction")
+        u = self._encoder.encode_params(known, action)
+        taken = {each.type for each in question.state.actions_taken}
+        factors, leverage = self._fused.judge(kind, z, u)
+        answer = self._part(kind, factors, leverage, strange, is_guarded=action.type in taken)
+        logits, value = self._fused.advise(z)
+        answer.update(self._advice(self._chances(logits, taken), value))
+        return answer
 
     def rewards(self, xs: Floats, kinds: NDArray[np.intp], us: Floats) -> tuple[Floats, Floats]:
         """Predict the factors, shape (rows, factors), and the leverages, shape (rows,).
@@ -119,7 +133,7 @@ class Predictor:
     def allowed(self, state: State) -> NDArray[np.bool_]:
         """What the guard leaves: no type twice, or all where every one was taken."""
         taken = {each.type for each in state.actions_taken}
-        found = np.array([type_ not in taken for type_ in self.catalogue.types])
+        found = np.array([type_ not in taken for type_ in self._types])
         return found if found.any() else ~found
 
     def _network(self, part: str, output: str, xs: Floats) -> Floats:
@@ -130,98 +144,98 @@ class Predictor:
     def _layer(self, name: str, xs: Floats) -> Floats:
         return xs @ self._tensors[f"{name}.weights"] + self._tensors[f"{name}.bias"]
 
-    def _rows(self, i: int, question: Question, at: str) -> list[_Row]:
-        strange = [Strange(flaw.at, flaw.because) for flaw in self._encoder.strange(question.state)]
+    def _rows(self, i: int, question: Question, strange: list[Flaw], at: str) -> list[_Row]:
         name = f"{at}proposedActions[{{}}]" if question.is_ranking else f"{at}proposedAction"
         actions = self._defaults if question.actions is None else question.actions
         return [self._row(i, action, name.format(k), strange) for k, action in enumerate(actions)]
 
-    def _row(self, i: int, action: Action, at: str, strange: list[Strange]) -> _Row:
+    def _row(self, i: int, action: Action, at: str, strange: list[Flaw]) -> _Row:
         kind = self._encoder.kind_of(action, at)
         flaws = self._encoder.strange_params(self.catalogue.actions[kind], action, at)
-        return _Row(i, kind, action, (*strange, *(Strange(*flaw) for flaw in flaws)))
+        return _Row(i, kind, action, strange + flaws)
 
-    def _judge(self, xs: Floats, rows: list[_Row], questions: Sequence[Question]) -> list[Judged]:
-        kinds = np.array([row.kind for row in rows])
-        known = self.catalogue.actions
-        us = np.stack([self._encoder.encode_params(known[row.kind], row.action) for row in rows])
-        factors, leverages = self.rewards(xs[[row.question for row in rows]], kinds, us)
-        half_widths = self._half_widths[kinds] * np.sqrt(1.0 + leverages)
-        is_thin = leverages > self._limits[kinds]
-        taken = [{each.type for each in one.state.actions_taken} for one in questions]
-        return [
-            self._judged(
-                row,
-                row_factors,
-                half_width,
-                is_thin=thin,
-                guarded=row.action.type in taken[row.question],
-                is_ranking=questions[row.question].is_ranking,
-            )
-            for row, row_factors, half_width, thin in zip(
-                rows, factors.tolist(), half_widths.tolist(), is_thin.tolist(), strict=True
-            )
-        ]
+    def _judge(self, xs: Floats, rows: list[_Row], taken: list[set[str]]) -> Iterator[Answer]:
+        for start in range(0, len(rows), ROWS_AT_ONCE):
+            some = rows[start : start + ROWS_AT_ONCE]
+            us = np.stack([self._encode_params(row) for row in some])
+            kinds = np.array([row.kind for row in some])
+            factors, leverages = self.rewards(xs[[row.question for row in some]], kinds, us)
+            for row, row_factors, leverage in zip(
+                some, factors.tolist(), leverages.tolist(), strict=True
+            ):
+                is_guarded = row.action.type in taken[row.question]
+                yield self._part(
+                    row.kind, row_factors, leverage, row.strange, is_guarded=is_guarded
+                )
 
-    def _judged(
+    def _encode_params(self, row: _Row) -> Floats:
+        return self._encoder.encode_params(self.catalogue.actions[row.kind], row.action)
+
+    def _part(
         self,
-        row: _Row,
+        kind: int,
         factors: list[float],
-        half_width: float,
+        leverage: float,
+        strange: list[Flaw],
         *,
-        is_thin: bool,
-        guarded: bool,
-        is_ranking: bool,
-    ) -> Judged:
+        is_guarded: bool,
+    ) -> Answer:
+        known = self.catalogue.actions[kind]
         total = sum(factors)
-        scale = min(1.0, MOST / abs(total)) if total else 1.0
-        reward = min(max(total * scale, LEAST), MOST)
-        strange = row.strange
-        if is_thin:
-            because = f"hardly any episode took {row.action.type} in such a state"
-            strange = (*strange, Strange("state", because))
-        low, high = (LEAST, MOST) if strange else (reward - half_width, reward + half_width)
-        names = self.catalogue.factors
-        return Judged(
-            reward=reward,
-            factors={name: each * scale for name, each in zip(names, factors, strict=True)},
-            interval=Interval(max(low, LEAST), min(high, MOST), self.catalogue.coverage),
-            guarded=guarded,
-            out_of_distribution=strange,
-            action=row.action if is_ranking else None,
-        )
+        if not isfinite(total + leverage):
+            raise ModelFailed(f"the reward of {known.type} came out as {total} +- {leverage}")
+        if total > MOST or total < LEAST:
+            scale = MOST / abs(total)
+            factors = [each * scale for each in factors]
+            total = MOST if total > 0 else LEAST
+        if leverage > known.leverage_limit:
+            because = f"hardly any episode took {known.type} in such a state"
+            strange = [*strange, Flaw("state", because)]
+        half_width = MOST - LEAST if strange else known.half_width * sqrt(1.0 + leverage)
+        return {
+            "reward": total,
+            "factors": dict(zip(self._factors, factors, strict=True)),
+            "interval": Interval(
+                max(total - half_width, LEAST),
+                min(total + half_width, MOST),
+                self.catalogue.coverage,
+            ),
+            "guarded": is_guarded,
+            "outOfDistribution": [Strange(at, because) for at, because in strange],
+        }
 
-    def _advise(self, xs: Floats, questions: Sequence[Question]) -> list[Advice]:
+    def _advise(self, xs: Floats, questions: Sequence[Question]) -> list[Answer]:
         allowed = np.stack([self.allowed(question.state) for question in questions])
         probabilities, values = self.policy(xs, allowed)
         return [
-            Advice(
-                policy=dict(zip(self.catalogue.types, row, strict=True)),
-                value=value,
-                recommended_action=self._defaults[best],
-                model_version=self.version,
-            )
-            for row, value, best in zip(
-                probabilities.tolist(),
-                values.tolist(),
-                probabilities.argmax(axis=1).tolist(),
-                strict=True,
-            )
+            self._advice(row, value)
+            for row, value in zip(probabilities.tolist(), values.tolist(), strict=True)
         ]
 
+    def _chances(self, logits: list[float], taken: set[str]) -> list[float]:
+        """The policy's probabilities of one state, as `policy` has them for many."""
+        if taken and not taken.issuperset(self._types):
+            types = self._types
+            logits = [
+                -1e300 if type_ in taken else logit
+                for type_, logit in zip(types, logits, strict=True)
+            ]
+        top = max(logits)
+        odds = [exp(logit - top) for logit in logits]
+        whole = sum(odds)
+        return [each / whole for each in odds]
 
-def _told(question: Question, parts: list[Judged], advice: Advice) -> dict[str, object]:
-    if question.is_ranking:
-        best_first = sorted(parts, key=lambda part: part.reward, reverse=True)
-        return {"ranking": best_first} | _members(advice)
-    return _members(parts[0]) | _members(advice)
+    def _advice(self, chances: list[float], value: float) -> Answer:
+        best = max(chances)
+        if not isfinite(best + value):
+            raise ModelFailed(f"the policy came out as {best}, the value as {value}")
+        return {
+            "policy": dict(zip(self._types, chances, strict=True)),
+            "value": value,
+            "recommendedAction": self._defaults[chances.index(best)],
+            "modelVersion": self.version,
+        }
 
 
-def _members(part: Judged | Advice) -> dict[str, object]:
-    return {
-        told: value
-        for told, value in zip(
-            part.__struct_encode_fields__, msgspec.structs.astuple(part), strict=True
-        )
-        if value is not None
-    }
+def _ranked(parts: list[Answer]) -> Answer:
+    return {"ranking": sorted(parts, key=lambda part: part["reward"], reverse=True)}

@@ -25,3 +25,7 @@ class UnknownAction(InvalidQuestion):
 
 class ArtifactRefused(Exception):
     """The artifact is not what its manifest promises; one sentence says where."""
+
+
+class ModelFailed(Exception):
+    """The model's numbers are not finite; the question may be in order."""

@@ -7,10 +7,14 @@ from types import MappingProxyType
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
+from msgspec import UNSET, UnsetType
 from reward.problems import Flaw, InvalidQuestion
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
-Number = Annotated[float, msgspec.Meta(ge=-1e12, le=1e12)]
+Number = (
+    Annotated[int, msgspec.Meta(ge=-(10**12), le=10**12)]
+    | Annotated[float, msgspec.Meta(ge=-1e12, le=1e12)]
+)
 Param = bool | Number | Annotated[str, msgspec.Meta(max_length=200)]
 Texts = Annotated[list[Name], msgspec.Meta(max_length=64)]
 Detail = bool | Number | Annotated[str, msgspec.Meta(max_length=200)] | Texts
@@ -36,11 +40,15 @@ class TakenAction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     result: Name | None = None
 
 
-class _Known(msgspec.Struct, frozen=True):
+class Known(msgspec.Struct, frozen=True):
+    """The members of a state that every log has."""
+
     incident: Annotated[str, msgspec.Meta(min_length=1, max_length=1_000)]
     severity: Name
-    symptoms: Annotated[list[Name], msgspec.Meta(max_length=32)] = []
-    actions_taken: Annotated[list[Name | TakenAction], msgspec.Meta(max_length=64)] = []
+    symptoms: Annotated[tuple[Name, ...], msgspec.Meta(max_length=32)] | UnsetType = UNSET
+    actions_taken: (
+        Annotated[tuple[Name | TakenAction, ...], msgspec.Meta(max_length=64)] | UnsetType
+    ) = UNSET
 
 
 class State(NamedTuple):
@@ -69,7 +77,7 @@ class _Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="came
     ) = None
 
 
-_KNOWN = frozenset(_Known.__struct_fields__)
+_KNOWN = frozenset(Known.__struct_fields__)
 
 
 def read_questions(document: Any) -> tuple[list[Question], bool]:
@@ -102,16 +110,22 @@ def read_question(document: Any, at: str = "") -> Question:
 
 def read_state(document: dict[str, Any], at: str = "state.") -> State:
     """Read a state; members that are not the guide's become details. Raises InvalidQuestion."""
-    known: _Known = _convert(document, _Known, at)
+    known: Known = _convert(document, Known, at)
     extra = {key: value for key, value in document.items() if key not in _KNOWN}
+    return state_of(known, _convert(extra, Details, at) if extra else {})
+
+
+def state_of(known: Known, details: dict[str, Any]) -> State:
+    """Put a state together of members whose types are right."""
     return State(
-        incident=known.incident,
-        severity=known.severity,
-        symptoms=tuple(known.symptoms),
-        actions_taken=tuple(
-            TakenAction(one) if isinstance(one, str) else one for one in known.actions_taken
+        known.incident,
+        known.severity,
+        known.symptoms or (),
+        tuple(
+            TakenAction(one) if type(one) is str else one  # pyright: ignore[reportArgumentType]
+            for one in known.actions_taken or ()
         ),
-        details=_convert(extra, Details, at) if extra else {},
+        details,
     )
 
 
