@@ -13,18 +13,20 @@ from localcloud.sagemaker.images import python_variable
 from localcloud.sagemaker.lifecycle import resume
 from localcloud.sagemaker.server import answer
 from localcloud.sagemaker.settings import Settings
+from localcloud.sagemaker.training import runs
 from localcloud.sagemaker.world import World, build_world
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def main() -> None:
-    """Serve until SIGTERM or SIGINT, then stop every container."""
+    """Serve until SIGTERM or SIGINT, then stop every container and job."""
     is_over = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: is_over.set())
     world = build_world(read_settings())
     resume(world)
+    runs.resume(world)
     listener = Listener(world.settings.host, world.settings.port, partial(answer, world))
     threading.Thread(target=listener.serve, daemon=True).start()
     print(f"listening on http://{world.settings.host}:{listener.port}", flush=True)
@@ -58,6 +60,7 @@ def _stop(world: World, listener: Listener) -> None:
     world.clock.stop()
     listener.close()
     world.meter.stop()
+    world.trainer.close()
     world.fleet.stop_all()
 
 

@@ -60,17 +60,23 @@ def fetch_file(uri: str, target: Path, name: str, *, s3: "S3Client") -> None:
         fetch_object(uri, file, s3=s3)
 
 
-def fetch_prefix(uri: str, target: Path, *, s3: "S3Client", base: str | None = None) -> int:
-    """Fetch all objects under a prefix, named by what follows base; return their number.
+def fetch_prefix(uri: str, target: Path, *, s3: "S3Client") -> int:
+    """Fetch all objects under a prefix and return their number.
 
-    base is the prefix itself unless given. Keys that end in a slash stand for folders.
+    Keys that end in a slash stand for folders and are left out.
     """
     bucket, prefix = split_uri(uri)
     keys = [key for key in list_keys(uri, s3=s3) if not key.endswith("/")]
     for key in keys:
-        name = key.removeprefix(prefix if base is None else base).lstrip("/")
-        fetch_file(f"s3://{bucket}/{key}", target, name, s3=s3)
+        fetch_file(f"s3://{bucket}/{key}", target, relative_name(key, prefix), s3=s3)
     return len(keys)
+
+
+def relative_name(key: str, prefix: str) -> str:
+    """The key without the folders of the prefix: of a prefix that is a whole key, its last part."""
+    rest = key.removeprefix(prefix)
+    is_folder = not prefix or prefix.endswith("/") or rest.startswith("/")
+    return rest.lstrip("/") if is_folder else key[prefix.rfind("/") + 1 :]
 
 
 def put_file(path: Path, uri: str, *, s3: "S3Client") -> None:

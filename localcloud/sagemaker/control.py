@@ -1,4 +1,4 @@
-"""The control API of the offline SageMaker: faults, calls, clock, containers.
+"""The control API of the offline SageMaker: faults, calls, clock, containers, jobs.
 Nothing here exists on AWS, so nothing under test may call it."""
 
 from collections.abc import Callable
@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, ValidationE
 from localcloud.sagemaker.clock import Delays, Turn
 from localcloud.sagemaker.faults import Fault
 from localcloud.sagemaker.storage import Variant
+from localcloud.sagemaker.training.runs import job_folder
 from localcloud.sagemaker.wire import (
     ApiError,
     JsonObject,
@@ -110,6 +111,25 @@ def _read_containers(world: World, _: bytes) -> JsonObject:
     }
 
 
+def _read_jobs(world: World, _: bytes) -> JsonObject:
+    """All training jobs, oldest first; pid is None unless the job's process runs."""
+    with world.store.reading() as state:
+        jobs = sorted(state.training_jobs.values(), key=lambda job: job.created_at)
+    return {
+        "jobs": [
+            {
+                "job": job.name,
+                "status": job.status,
+                "stage": job.stage,
+                "pid": world.trainer.pid(job.name.lower()),
+                "folder": str(job_folder(world, job).base),
+                "log": str(job_folder(world, job).log_path),
+            }
+            for job in jobs
+        ]
+    }
+
+
 def _read_logs(world: World, _: bytes) -> JsonObject:
     """The logs of all generations, also of failed and deleted endpoints; oldest first."""
     paths = (world.settings.state_dir / "endpoints").glob("*/*/container.log")
@@ -148,4 +168,5 @@ ACTIONS: dict[tuple[str, str], Callable[[World, bytes], JsonObject]] = {
     ("GET", "clock"): _read_clock,
     ("GET", "containers"): _read_containers,
     ("GET", "logs"): _read_logs,
+    ("GET", "jobs"): _read_jobs,
 }

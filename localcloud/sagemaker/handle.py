@@ -40,6 +40,10 @@ class Control:
     def containers(self) -> list[dict[str, Any]]:
         return self.call("GET", "containers")["containers"]
 
+    def jobs(self) -> list[dict[str, Any]]:
+        """All training jobs, oldest first, with the pid of each that has a process."""
+        return self.call("GET", "jobs")["jobs"]
+
     def logs(self) -> list[dict[str, Any]]:
         """The log files of all containers that ever ran, oldest first."""
         return self.call("GET", "logs")["logs"]

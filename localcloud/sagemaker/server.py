@@ -14,6 +14,7 @@ from localcloud.sagemaker.calls import perform
 from localcloud.sagemaker.control import PREFIX, control
 from localcloud.sagemaker.faults import Fault
 from localcloud.sagemaker.runtime import invoke_endpoint
+from localcloud.sagemaker.training import jobs, views
 from localcloud.sagemaker.validation import find_faults, operation_model, validate_parameters
 from localcloud.sagemaker.wire import (
     ApiError,
@@ -36,12 +37,17 @@ OPERATIONS: Mapping[str, Operation] = {
     **endpoint_views.OPERATIONS,
     **tags.OPERATIONS,
     **scaling.OPERATIONS,
+    **jobs.OPERATIONS,
+    **views.OPERATIONS,
 }
 SERVICE_BY_TARGET = {
     "SageMaker": "sagemaker",
     "AnyScaleFrontendService": "application-autoscaling",
 }
-RESOURCE_MEMBERS = ("EndpointName", "EndpointConfigName", "ModelName", "ResourceId", "ResourceArn")
+RESOURCE_MEMBERS = (
+    *("EndpointName", "EndpointConfigName", "ModelName", "TrainingJobName"),
+    *("ResourceId", "ResourceArn"),
+)
 INVOKE_PATH = re.compile(r"/endpoints/([^/]+)/invocations")
 
 

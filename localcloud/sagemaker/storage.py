@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -119,6 +119,13 @@ class TrainingJob(Record):
     @property
     def stage(self) -> str:
         return self.stages[-1].status
+
+    def entering(self, stage: str, at: float, **changes: Any) -> "TrainingJob":
+        """The job in its next stage, with further changes; ended_at ends that stage, too."""
+        last = self.stages[-1].model_copy(update={"ended_at": at})
+        following = Stage(status=stage, started_at=at, ended_at=changes.get("ended_at"))
+        stages = (*self.stages[:-1], last, following)
+        return self.model_copy(update={"stages": stages, "modified_at": at, **changes})
 
 
 class ScalingRecord(Record):
