@@ -17,20 +17,8 @@ from chalicelib.kit.settings import settings
 from chalicelib.kit.telemetry import logger
 from chalicelib.registry import service as registry
 from chalicelib.registry.model import Live
-from chalicelib.serving.model import NoChampion
+from chalicelib.serving.model import NoChampion, Visit
 from chalicelib.serving.routing import Question, RoutingTable
-
-
-class Visit(NamedTuple):
-    """What a caller says besides the question. arm: `<arm>` or `<experiment>/<arm>`, of a tester.
-
-    covariate and segment are told with a unit's exposure, and mean nothing without a unit."""
-
-    version: str | None = None
-    unit: str | None = None
-    arm: str | None = None
-    covariate: float | None = None
-    segment: str | None = None
 
 
 class Choice(NamedTuple):

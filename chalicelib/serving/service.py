@@ -1,7 +1,6 @@
 """Answer a prediction: ask the endpoint that was chosen, issue the receipt, tell experiments.
 Warm and without an experiment this makes no call but the one to the endpoint."""
 
-import json
 import secrets
 import time
 from typing import NamedTuple
@@ -14,29 +13,23 @@ from chalicelib.receipts import service as receipts
 from chalicelib.receipts.model import Receipt
 from chalicelib.registry.model import Live
 from chalicelib.serving import choosing, endpoints, telling
-from chalicelib.serving.choosing import Choice, Visit
+from chalicelib.serving.choosing import Choice
 from chalicelib.serving.model import (
     MAX_BODY_BYTES,
     MAX_SERVERLESS_BODY_BYTES,
+    Answered,
+    Asking,
+    Earlier,
     EndpointMissing,
     InputRefused,
     InputTooLarge,
+    Kept,
     NoChampion,
     Output,
     Request,
+    Visit,
 )
 from chalicelib.serving.telling import Trial
-
-
-class Answered(NamedTuple):
-    """The bytes for the caller; those of a JSON answer carry receipt, model and version."""
-
-    content: bytes
-    content_type: str
-    request_id: str
-    version: str
-    experiment: str | None
-    arm: str | None
 
 
 class _Asked(NamedTuple):
@@ -52,17 +45,30 @@ class _Asked(NamedTuple):
 
 
 class _Served(NamedTuple):
+    """age_s: None where the endpoint was asked."""
+
     live: Live
     output: Output
+    latency_ms: float
+    age_s: float | None = None
 
 
-def predict(tenant: str, model: str, request: Request, visit: Visit) -> Answered:
+def predict(
+    tenant: str, model: str, request: Request, visit: Visit, *, kept: Kept | None = None
+) -> Answered:
+    """kept: answers that may be given again; without it the endpoint is asked in any case."""
     check_accept(request.accept)
     _check(request.body, media_type_of(request.content_type))
     issued_at_ms, nonce = time.time_ns() // 1_000_000, secrets.token_urlsafe(9)
     choice = choosing.choose(tenant, model, visit, nonce=nonce)
     asked = _Asked(tenant, model, request, visit, choice, issued_at_ms, nonce)
-    return _answer(asked, _serve(asked))
+    found = _repeat(asked, kept) if kept else None
+    if found is not None:
+        return _answer(asked, found)
+    served = _serve(asked)
+    if kept is not None:
+        kept.put(_asking(asked, served.live), Earlier(served.output, served.latency_ms))
+    return _answer(asked, served)
 
 
 def forget_routes() -> None:
@@ -80,6 +86,25 @@ def _check(body: bytes, media_type: str) -> None:
         strictjson.check(body)
 
 
+def _asking(asked: _Asked, live: Live) -> Asking:
+    return Asking(asked.tenant, asked.model, live, asked.request)
+
+
+def _repeat(asked: _Asked, kept: Kept) -> _Served | None:
+    """An answer that was given before is exposed and copied as any, but measured no second time:
+    a copy tells how long the endpoint took then."""
+    live = asked.choice.live
+    earlier = kept.find(_asking(asked, live))
+    if earlier is None:
+        return None
+    trial = _trial(asked) if asked.choice.is_counted else None
+    sending = telling.expose(trial) if trial else None
+    _copy(asked, earlier.output, earlier.latency_ms)
+    if sending is not None:
+        telling.wait(sending)
+    return _Served(live, earlier.output, earlier.latency_ms, earlier.age_s)
+
+
 def _serve(asked: _Asked) -> _Served:
     """A failure of the model or its endpoint counts for the arm. An input that the model refuses is
     no error of an arm, but copied: to refuse what the other arm takes is one."""
@@ -87,7 +112,7 @@ def _serve(asked: _Asked) -> _Served:
     sending = telling.expose(trial) if trial else None
     started_s = time.perf_counter()
     try:
-        served = _invoke(asked.choice, asked.request)
+        live, output = _invoke(asked.choice, asked.request)
         latency_ms = _ms_since(started_s)
     except (Upstream, Busy, InputRefused) as error:
         latency_ms = _ms_since(started_s)
@@ -100,8 +125,8 @@ def _serve(asked: _Asked) -> _Served:
             telling.wait(sending)
     if trial is not None:
         telling.keep_measurement(trial, latency_ms)
-    _copy(asked, served.output, latency_ms)
-    return served
+    _copy(asked, output, latency_ms)
+    return _Served(live, output, latency_ms)
 
 
 def _trial(asked: _Asked) -> Trial | None:
@@ -121,7 +146,7 @@ def _trial(asked: _Asked) -> Trial | None:
     )
 
 
-def _invoke(choice: Choice, request: Request) -> _Served:
+def _invoke(choice: Choice, request: Request) -> tuple[Live, Output]:
     """When the endpoint is gone the table may just be old: look again, and ask the new one."""
     try:
         return _ask(choice.live, request)
@@ -142,11 +167,11 @@ def _find_again(choice: Choice) -> Live | None:
         return None  # the arm was taken down: its endpoint is missing, whoever is champion
 
 
-def _ask(live: Live, request: Request) -> _Served:
+def _ask(live: Live, request: Request) -> tuple[Live, Output]:
     size, most = len(request.body), MAX_SERVERLESS_BODY_BYTES
     if live.hosting == "serverless" and size > most:
         raise InputTooLarge(f"the body has {size} bytes, a serverless endpoint takes {most}")
-    return _Served(live, endpoints.invoke(live, request))
+    return live, endpoints.invoke(live, request)
 
 
 def _ms_since(started_s: float) -> float:
@@ -200,21 +225,12 @@ def _answer(asked: _Asked, served: _Served) -> Answered:
         phase=chosen and chosen.route.phase,
         is_forced=chosen is not None and chosen.is_forced,
     )
-    request_id, output = receipts.issue(receipt), served.output
-    content = _envelope(receipt, request_id, output) if output.is_json else output.content
     return Answered(
-        content,
-        output.content_type,
-        request_id,
+        receipts.issue(receipt),
+        receipt.model,
         receipt.version,
-        experiment=receipt.experiment,
-        arm=receipt.arm,
+        receipt.experiment,
+        receipt.arm,
+        served.output,
+        served.age_s,
     )
-
-
-def _envelope(receipt: Receipt, request_id: str, output: Output) -> bytes:
-    """The model's JSON was checked, and is passed on byte by byte, not written again."""
-    head = {"request_id": request_id, "model": receipt.model, "version": receipt.version}
-    if receipt.experiment is not None and receipt.arm is not None:
-        head |= {"experiment": receipt.experiment, "arm": receipt.arm}
-    return json.dumps(head)[:-1].encode() + b', "output": ' + output.content + b"}"
