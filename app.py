@@ -12,6 +12,8 @@ from chalicelib.kit import http
 from chalicelib.ledger import routes as ledger
 from chalicelib.receipts import routes as receipts
 from chalicelib.registry import routes as registry
+from chalicelib.rewards import routes as rewards
+from chalicelib.rewards import triggers as reward_triggers
 from chalicelib.serving import routes as serving
 from chalicelib.serving import triggers as serving_triggers
 from chalicelib.training import routes as training
@@ -21,7 +23,13 @@ app = Chalice(app_name="sommelier")
 app.api.binary_types = ["*/*"]  # every body travels as bytes, whatever its content type
 app.register_middleware(http.accept_anything, event_type="http")
 
-features = (registry, deployments, experiments, serving, training, receipts, ledger, about)
-triggers = (deployment_triggers, experiment_triggers, serving_triggers, training_triggers)
+features = (registry, deployments, experiments, serving, training, rewards, receipts, ledger, about)
+triggers = (
+    deployment_triggers,
+    experiment_triggers,
+    serving_triggers,
+    training_triggers,
+    reward_triggers,
+)
 for part in (*features, *triggers):
     app.register_blueprint(part.bp)

@@ -32,7 +32,7 @@ PURE_ROOMS = frozenset(
         *("model", "metrics", "semver", "stages", "uploads", "routing", "comparing"),
         *("openapi", "page"),
         *("assignment", "traffic", "lifecycle", "events", "fold", "sums", "rule", "holds"),
-        *("sizing", "plans", "assumptions"),
+        *("sizing", "plans", "assumptions", "batches"),
     }
 )
 PURE_FOLDERS = frozenset({"archive", "analysis"})

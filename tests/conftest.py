@@ -16,6 +16,7 @@ from chalicelib.deployments import triggers
 from chalicelib.deployments.model import Deployment, State
 from chalicelib.kit import aws, secrets
 from chalicelib.kit.settings import settings
+from chalicelib.rewards import service as rewards
 from chalicelib.serving import service as serving
 from localcloud.cloud import Cloud, running
 from localcloud.sagemaker.handle import Control
@@ -185,3 +186,4 @@ def forget_everything() -> None:
         client.cache_clear()
     secrets.forget()
     serving.forget_routes()
+    rewards.forget_answers()

@@ -13,6 +13,9 @@ from chalicelib.kit.http import OPERATION
 ROOT = Path(__file__).resolve().parents[1]
 
 ROUTES = """
+POST   /api/ai/rl/reward                                    viewer
+GET    /api/episodes                                        viewer
+POST   /api/episodes                                        operator
 GET    /api/experiments                                     viewer
 POST   /api/experiments                                     operator
 POST   /api/experiments/plan                                viewer
@@ -64,6 +67,7 @@ on_training_job_state_change chalicelib.training.triggers.on_training_job_state_
 on_upload                   chalicelib.deployments.triggers.on_upload
 reconcile                   chalicelib.deployments.triggers.reconcile
 retrain_due_models          chalicelib.training.triggers.retrain_due_models
+write_episodes              chalicelib.rewards.triggers.write_episodes
 """
 
 

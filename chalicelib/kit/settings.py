@@ -5,7 +5,7 @@ import os
 from functools import cache
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from chalicelib.kit.values import Value
 
@@ -57,6 +57,13 @@ class Settings(Value):
     """How long a function keeps secrets; a rotated receipt key is used within it."""
     invoke_timeout_s: PositiveFloat = 24.0
     """Longest wait for an endpoint's answer; all in all API Gateway waits 29 s."""
+    reward_model: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")] = "reward"
+    """Model that predicts rewards."""
+    reward_cache_ttl_s: NonNegativeFloat = 60.0
+    """How long a reward is given again to the same question by the same version; 0 asks anew each
+    time."""
+    reward_cache_entries: PositiveInt = 1_000
+    """How many such answers a function keeps."""
     outcome_window_days: PositiveInt = 90
     """How long after a prediction its outcomes are taken."""
     lease_s: PositiveInt = 180

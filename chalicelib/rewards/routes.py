@@ -1,0 +1,73 @@
+"""HTTP of rewards: what an action would be worth, and the log of episodes.
+What is answered and logged is decided in the service."""
+
+from typing import Annotated
+
+from chalice.app import Blueprint
+from pydantic import Field
+
+from chalicelib.kit.errors import Forbidden
+from chalicelib.kit.http import Answer, Call, Raw, Role, endpoint
+from chalicelib.kit.media import JSON
+from chalicelib.kit.paging import Page, PageQuery
+from chalicelib.rewards import service
+from chalicelib.rewards.batches import Batch, BatchId, NewSteps
+from chalicelib.rewards.model import RewardAnswer, RewardQuestion
+from chalicelib.rewards.service import Logged
+from chalicelib.serving.model import PredictionHeaders, PredictionQuery
+
+bp = Blueprint(__name__)
+
+
+class RewardHeaders(PredictionHeaders):
+    cache_control: Annotated[str, Field(max_length=200)] = Field("", alias="cache-control")
+    """`no-cache` asks the endpoint in any case."""
+
+    @property
+    def may_repeat(self) -> bool:
+        said = {directive.strip().lower() for directive in self.cache_control.split(",")}
+        return said.isdisjoint({"no-cache", "no-store"})
+
+
+class BatchesQuery(PageQuery):
+    cursor: BatchId | None = None
+
+
+@endpoint(
+    bp,
+    "POST /api/ai/rl/reward",
+    role=Role.VIEWER,
+    summary="The reward of a proposed action by factor, before it is taken; or a ranking of many",
+    answers=RewardAnswer,
+)
+def predict_reward(
+    call: Call, body: RewardQuestion, query: PredictionQuery, headers: RewardHeaders
+) -> Raw:
+    if headers.arm is not None and call.role < Role.OPERATOR:
+        raise Forbidden("to choose an arm needs the role 'operator'")
+    found = service.predict_reward(
+        call.tenant, body, headers.visit(query), may_repeat=headers.may_repeat
+    )
+    return Raw(found.content, JSON, headers=found.headers)
+
+
+@endpoint(
+    bp,
+    "POST /api/episodes",
+    role=Role.OPERATOR,
+    summary="Log up to 90 steps of episodes, each of which is written exactly once",
+    status=201,
+)
+def log_episode(call: Call, body: NewSteps) -> Answer[Logged]:
+    logged = service.log_episode(call.tenant, body.steps)
+    return Answer(logged, status=201 if logged.written else 200)
+
+
+@endpoint(
+    bp,
+    "GET /api/episodes",
+    role=Role.VIEWER,
+    summary="Batches of logged steps, newest first",
+)
+def list_batches(call: Call, query: BatchesQuery) -> "Page[Batch]":
+    return service.list_batches(call.tenant, limit=query.limit, cursor=query.cursor)
