@@ -1,5 +1,6 @@
 """Events as AWS documents them, with only the values that tests vary as arguments.
-Shapes: EventBridge user guide, "Amazon S3 events" and "SageMaker endpoint state change"."""
+Shapes: EventBridge user guide, "Amazon S3 events"; SageMaker guide, "SageMaker endpoint state
+change" and "SageMaker training job state change"."""
 
 from typing import Any
 
@@ -29,6 +30,18 @@ def endpoint_changed(endpoint: str, *, status: str = "IN_SERVICE") -> dict[str, 
         "Tags": {},
     }
     return _event("aws.sagemaker", "SageMaker Endpoint State Change", detail)
+
+
+def training_job_changed(job: str, *, status: str = "Completed") -> dict[str, Any]:
+    detail = {
+        "TrainingJobName": job,
+        "TrainingJobArn": f"arn:aws:sagemaker:us-east-1:123456789012:training-job/{job}",
+        "TrainingJobStatus": status,
+        "SecondaryStatus": status,
+        "HyperParameters": {},
+        "Tags": {},
+    }
+    return _event("aws.sagemaker", "SageMaker Training Job State Change", detail)
 
 
 def scheduled() -> dict[str, Any]:
