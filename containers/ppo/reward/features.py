@@ -56,9 +56,9 @@ def _details(key: str, value: bool | float | str | list[str]) -> Iterator[str]:
 
 
 class Look(NamedTuple):
-    """A state as the model sees it: z = (1, features), shape (1 + features,), and what is strange.
+    """A state as the model sees it, and what is strange; a state with any gets no narrow interval.
 
-    A state with anything strange gets no confident answer.
+    z = (1, features, columns of an action's parameters); the last ones are 0 until `mark_params`.
     """
 
     z: Floats
@@ -85,12 +85,12 @@ class Encoder:
             for name in catalogue.features
             if name.startswith("detail:")
         }
-        self._empty = np.zeros(1 + self.width, np.float32)
+        self._empty = np.zeros(1 + self.width + self.columns, np.float32)
         self._empty[0] = 1.0
 
     def encode(self, state: State) -> Floats:
         """Return shape (features,), each within 0..1."""
-        return self.look(state).z[1:]
+        return self.look(state).z[1 : 1 + self.width]
 
     def look(self, state: State) -> Look:
         """Encode a state and name what training has never seen of it, in one pass."""
@@ -181,19 +181,12 @@ class Encoder:
     def encode_params(self, kind: ActionKind, action: Action) -> Floats:
         """Return shape (columns,); a parameter that is not given has its default."""
         u = np.zeros(self.columns, np.float32)
-        at = 1
-        for param in kind.params:
-            value = action.params.get(param.name, param.default)
-            if isinstance(param, NumberParam):
-                number = value if _is_number(value) else param.default
-                u[at] = _scaled(number, param.low, param.high)
-                at += 1
-            else:
-                text = _text(value)
-                if text in param.choices:
-                    u[at + param.choices.index(text)] = 1.0
-                at += len(param.choices)
+        _mark_params(u, 1, kind, action)
         return u
+
+    def mark_params(self, z: Floats, kind: ActionKind, action: Action) -> None:
+        """Write the same at the end of a look's z."""
+        _mark_params(z, 2 + self.width, kind, action)
 
     def strange_params(self, kind: ActionKind, action: Action, at: str) -> list[Flaw]:
         """Name the parameters, values and choices that this action never had in training."""
@@ -211,6 +204,20 @@ class Encoder:
             elif not param.low <= value <= param.high:
                 found.append(Flaw(place, _outside(value, param)))
         return found
+
+
+def _mark_params(u: Floats, at: int, kind: ActionKind, action: Action) -> None:
+    for param in kind.params:
+        value = action.params.get(param.name, param.default)
+        if isinstance(param, NumberParam):
+            number = value if _is_number(value) else param.default
+            u[at] = _scaled(number, param.low, param.high)
+            at += 1
+        else:
+            text = _text(value)
+            if text in param.choices:
+                u[at + param.choices.index(text)] = 1.0
+            at += len(param.choices)
 
 
 def default_action(kind: ActionKind) -> Action:

@@ -59,7 +59,7 @@ class Predictor:
         self._encoder = Encoder(model.catalogue)
         self._tensors: Tensors = model.tensors
         self._pairs = model.tensors["reward.pairs"]
-        self._fused = fuse(model.catalogue, model.tensors)
+        self._fused = fuse(self._encoder, model.tensors)
         self._types = model.catalogue.types
         self._factors = model.catalogue.factors
         self._defaults = [default_action(kind) for kind in model.catalogue.actions]
@@ -76,12 +76,12 @@ class Predictor:
             for i, (question, look) in enumerate(zip(questions, looks, strict=True))
             for row in self._rows(i, question, look.strange, at.format(i))
         ]
-        zs = np.stack([look.z for look in looks])
+        xs = np.stack([look.z for look in looks])[:, 1 : 1 + self._encoder.width]
         parts: list[list[Answer]] = [[] for _ in questions]
-        for row, part in zip(rows, self._judge(zs[:, 1:], rows, taken), strict=True):
+        for row, part in zip(rows, self._judge(xs, rows, taken), strict=True):
             is_ranking = questions[row.question].is_ranking
             parts[row.question].append(part | {"action": row.action} if is_ranking else part)
-        advice = self._advise(zs[:, 1:], questions)
+        advice = self._advise(xs, questions)
         return [
             (_ranked(part) if question.is_ranking else part[0]) | advised
             for question, part, advised in zip(questions, parts, advice, strict=True)
@@ -97,11 +97,10 @@ class Predictor:
         known = self.catalogue.actions[kind]
         if action.params:
             strange += self._encoder.strange_params(known, action, "proposedAction")
-        u = self._encoder.encode_params(known, action)
+        self._encoder.mark_params(z, known, action)
         taken = {each.type for each in question.state.actions_taken}
-        factors, leverage = self._fused.judge(kind, z, u)
+        factors, leverage, logits, value = self._fused.predict(kind, z)
         answer = self._part(kind, factors, leverage, strange, is_guarded=action.type in taken)
-        logits, value = self._fused.advise(z)
         answer.update(self._advice(self._chances(logits, taken), value))
         return answer
 
