@@ -4,7 +4,6 @@ Estimates nothing."""
 from typing import NamedTuple
 
 import numpy as np
-
 from simulator.exact import solve, value_of
 from simulator.policies import draw_evenly, follow_runbook, grab_reward, work_as_logged
 
