@@ -64,3 +64,9 @@ def test_every_default_feature_is_met_somewhere():
     seen = [eye.observe(world().situations, symptoms).max(axis=0) for symptoms in (0, 1)]
 
     assert np.max(seen, axis=0).min() > 0
+
+
+def test_no_two_states_look_alike():
+    seen = observer(default_features()).observe(world().situations)
+
+    assert len(np.unique(seen, axis=0)) == len(seen)
