@@ -13,8 +13,8 @@ from chalicelib.kit.settings import settings
 from chalicelib.ledger import service as ledger
 from chalicelib.registry import service as registry
 from chalicelib.registry.model import ModelSettings
-from chalicelib.training import store, triggers
-from chalicelib.training.model import Episodes, Job, Standing
+from chalicelib.training import service, store, triggers
+from chalicelib.training.model import Cause, Episodes, Job, Standing
 from tests.builders import events
 from tests.builders.episodes import episode_lines
 from tests.builders.http import Context
@@ -60,6 +60,13 @@ class School:
         """Invoke `model-retraining-trigger`; `token` is Lambda's id of the invocation."""
         event = {"action": action, "model_name": self.model, **members}
         return triggers.model_retraining_trigger(event, Context(token, left_ms=100_000))
+
+    def ask(self) -> Job:
+        """Have the job written down, and nothing done yet."""
+        arguments = {"cause": Cause.REQUEST, "reason": "", "actor": "test"}
+        asked = service.ask(self.tenant, self.model, **arguments).job
+        assert asked is not None
+        return asked
 
     def train(self, *, token: str = "call-1") -> Job:
         """Ask for a job and see it submitted."""

@@ -73,7 +73,7 @@ class Trainer:
             raise _Refused("ValidationException", "Requested resource not found.")
         if operation == "StopTrainingJob":
             return self._stop(name)
-        return self.jobs[name]
+        return {"TrainingJobArn": "", **self.jobs[name]}
 
     def _create(self, name: str, parameters: dict[str, Any]) -> dict[str, Any]:
         if name in self.jobs:
