@@ -8,3 +8,9 @@ os.environ.setdefault(
     "XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 )
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# The folders of these tests bear the same names; what is imported first keeps the name.
+import reward  # noqa: E402, F401
+import serving  # noqa: E402, F401
+import simulator  # noqa: E402, F401
+import training  # noqa: E402, F401
