@@ -21,7 +21,7 @@ def write_episodes(
     policy: np.ndarray | None = None,
     varied: float = 0.5,
 ) -> None:
-    """Write `count` episodes.
+    """Write `count` episodes, whose names tell the seed: logs of several seeds go together.
 
     policy: (S, A), probabilities in the exact states; the logging policy where none is given.
     varied: share of SCALE_K8S that draws 1 to 10 replicas; the rest takes the default. A policy's
@@ -31,7 +31,7 @@ def write_episodes(
     chosen = work_as_logged() if policy is None else policy
     for number in range(1, count + 1):
         for line in _play(random, chosen, varied):
-            file.write(json.dumps({"episode_id": f"ep-{number:06d}", **line}) + "\n")
+            file.write(json.dumps({"episode_id": f"ep-{seed}-{number:06d}", **line}) + "\n")
 
 
 def _play(
