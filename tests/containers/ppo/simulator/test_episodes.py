@@ -53,7 +53,7 @@ def test_steps_count_from_zero_and_only_the_last_is_done(lines):
     for line in lines:
         by_episode.setdefault(line["episode_id"], []).append(line)
 
-    assert list(by_episode) == [f"ep-{number:06d}" for number in range(1, 1_501)]
+    assert list(by_episode) == [f"ep-3-{number:06d}" for number in range(1, 1_501)]
     for episode in by_episode.values():
         assert [line["step"] for line in episode] == list(range(len(episode)))
         assert [line["done"] for line in episode] == [False] * (len(episode) - 1) + [True]
