@@ -5,7 +5,15 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, cast
 
-from pydantic import ConfigDict, Field, JsonValue, model_validator
+from pydantic import (
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
 
 from chalicelib.experiments.model import ArmName, ExperimentId
 from chalicelib.kit.values import Told, Value
@@ -19,8 +27,28 @@ _LONGEST_NAME = 100
 Name = Annotated[str, Field(min_length=1, max_length=_LONGEST_NAME)]
 Number = Annotated[float, Field(ge=-1e12, le=1e12, allow_inf_nan=False)]
 Text = Annotated[str, Field(max_length=200)]
-Params = Annotated[dict[Name, bool | Number | Text], Field(max_length=50)]
 Names = Annotated[list[Name], Field(max_length=64)]
+
+
+def _one_flaw(because: str) -> WrapValidator:
+    """Otherwise each part of a union that a value is not would be a flaw of its own."""
+
+    def validate(value: object, validated: ValidatorFunctionWrapHandler) -> object:
+        try:
+            return validated(value)
+        except ValidationError as error:
+            raise ValueError(because) from error
+
+    return WrapValidator(validate)
+
+
+_SIMPLE = "a boolean, a number within 1e12, or at most 200 characters"
+Param = Annotated[bool | Number | Text, _one_flaw(f"must be {_SIMPLE}")]
+Detail = Annotated[
+    bool | Number | Text | Names,
+    _one_flaw(f"must be {_SIMPLE}, or a list of at most 64 names of 1 to 100 characters"),
+]
+Params = Annotated[dict[Name, Param], Field(max_length=50)]
 
 
 class Action(Value):
@@ -39,7 +67,7 @@ class State(Value):
     """What is known of an incident; members beyond these are details of the log's own."""
 
     model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, bool | Number | Text | Names]  # pyright: ignore[reportIncompatibleVariableOverride]
+    __pydantic_extra__: dict[str, Detail]  # pyright: ignore[reportIncompatibleVariableOverride]
 
     incident: Annotated[str, Field(min_length=1, max_length=1_000)]
     severity: Name
@@ -128,8 +156,8 @@ class RewardAnswer(Value):
 
 def canonical(value: Value) -> str:
     """The same content gives the same text, whatever the order of members, the spelling of numbers
-    and the empty members that were written out."""
-    content = _plain(value.model_dump(by_alias=True, exclude_defaults=True))
+    and whether what is empty was written out."""
+    content = _plain(value.model_dump(by_alias=True, exclude_none=True))
     return dump(content)
 
 
