@@ -64,17 +64,20 @@ class Predictor:
         self._factors = model.catalogue.factors
         self._defaults = [default_action(kind) for kind in model.catalogue.actions]
 
-    def answer(self, questions: Sequence[Question], *, at: str = "") -> list[Answer]:
-        """Answer in order; raises UnknownAction, whose places begin with `at` in a batch.
+    def answer(
+        self, questions: Sequence[Question], *, places: Sequence[str] | None = None
+    ) -> list[Answer]:
+        """Answer in order.
 
-        Raises ModelFailed where the weights lead to numbers that are not finite.
+        places: what the place of a fault in each question begins with. Raises UnknownAction, and
+        ModelFailed where the weights lead to numbers that are not finite.
         """
         looks = [self._encoder.look(question.state) for question in questions]
         taken = [{each.type for each in one.state.actions_taken} for one in questions]
         rows = [
             row
             for i, (question, look) in enumerate(zip(questions, looks, strict=True))
-            for row in self._rows(i, question, look.strange, at.format(i))
+            for row in self._rows(i, question, look.strange, places[i] if places else "")
         ]
         xs = np.stack([look.z for look in looks])[:, 1 : 1 + self._encoder.width]
         parts: list[list[Answer]] = [[] for _ in questions]

@@ -61,6 +61,9 @@ class State(NamedTuple):
     details: Mapping[str, bool | float | str | list[str]] = MappingProxyType({})
 
 
+Actions = Annotated[tuple[Action, ...], msgspec.Meta(min_length=1, max_length=MOST_ACTIONS)]
+
+
 class Question(NamedTuple):
     """Actions in a state; is_ranking: the answer orders them (None: the whole catalogue)."""
 
@@ -72,9 +75,7 @@ class Question(NamedTuple):
 class _Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     state: dict[str, Any]
     proposed_action: Action | None = None
-    proposed_actions: (
-        Annotated[list[Action], msgspec.Meta(min_length=1, max_length=MOST_ACTIONS)] | None
-    ) = None
+    proposed_actions: Actions | None = None
 
 
 _KNOWN = frozenset(Known.__struct_fields__)
@@ -101,8 +102,7 @@ def read_question(document: Any, at: str = "") -> Question:
     ask: _Ask = _convert(document, _Ask, at)
     state = read_state(ask.state, f"{at}state.")
     if ask.proposed_action is None:
-        actions = None if ask.proposed_actions is None else tuple(ask.proposed_actions)
-        return Question(state, actions, is_ranking=True)
+        return Question(state, ask.proposed_actions, is_ranking=True)
     if ask.proposed_actions is not None:
         raise InvalidQuestion(Flaw(f"{at}proposedActions", "cannot be given beside proposedAction"))
     return Question(state, (ask.proposed_action,), is_ranking=False)
