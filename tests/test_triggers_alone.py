@@ -87,6 +87,12 @@ def test_the_schedule_of_experiments_runs_without_the_app(tenant: str):
     assert answer == {"failed": 0}
 
 
+def test_the_schedule_of_episodes_runs_without_the_app(tenant: str):
+    answer = _invoke("chalicelib.rewards.triggers.write_episodes", events.scheduled())
+
+    assert answer == {"failed": 0}
+
+
 def test_the_test_manager_refuses_an_unknown_test_without_the_app(tenant: str):
     event = {"action": "analyze_test", "test_id": "your-test-id"}
 

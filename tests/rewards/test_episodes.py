@@ -1,5 +1,6 @@
 """The log of episodes over HTTP: what is written, once, and what is refused whole."""
 
+import io
 import json
 from typing import Any
 
@@ -11,6 +12,7 @@ from chalicelib.kit.settings import settings
 from chalicelib.rewards import service, store
 from chalicelib.rewards.batches import MOST_BYTES, MOST_STEPS, Step
 from chalicelib.rewards.triggers import write_episodes
+from chalicelib.training import lines as training
 from tests.builders import events
 from tests.builders.crashes import together
 from tests.builders.episodes import make_step
@@ -69,6 +71,14 @@ def test_an_object_lies_under_its_tenant_and_day(tenant: str):
 
     (key,) = objects(tenant)
     assert key == f"episodes/{tenant}/{batch[:4]}/{batch[4:6]}/{batch[6:8]}/{batch}.jsonl"
+
+
+def test_a_training_job_can_read_what_is_written(tenant: str):
+    _log(*_steps(2), make_step(episode_id="ep-2", proposedAction={"type": "ROLLBACK"}))
+
+    (file,) = objects(tenant).values()
+
+    assert training.count(io.BytesIO(file)) == training.Count(lines=3, episodes=1)
 
 
 def test_members_of_a_state_that_only_this_log_has_are_written(tenant: str):
