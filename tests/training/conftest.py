@@ -158,3 +158,11 @@ def school(tenant: str, model: str, trainer: Trainer) -> School:
 def make_school(tenant: str, trainer: Trainer) -> Callable[[int], School]:
     """Further models of the same tenant, by number."""
     return lambda number: School(tenant, f"{tenant}x{number}", trainer)
+
+
+@pytest.fixture
+def job(school: School) -> Job:
+    """Submitted, and under way in SageMaker."""
+    school.configure()
+    school.log(60)
+    return school.train()

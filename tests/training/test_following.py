@@ -1,28 +1,13 @@
 """From a job in SageMaker to the next version, or to the reason why there is none."""
 
 import itertools
-from typing import Any
 
 import pytest
 
-from chalicelib.deployments import triggers as deployments
-from chalicelib.kit import aws
-from chalicelib.kit.settings import settings
-from chalicelib.registry import service as registry
 from chalicelib.training.model import Job, State
-from tests.builders import events
-from tests.builders.archives import make_archive
-from tests.builders.crashes import Moment, die_at, together
+from tests.builders.crashes import together
 from tests.training.conftest import School
 from tests.training.standin import Fault, Trainer
-
-
-@pytest.fixture
-def job(school: School) -> Job:
-    """Submitted, and under way in SageMaker."""
-    school.configure()
-    school.log(60)
-    return school.train()
 
 
 def test_a_completed_job_becomes_the_first_version(school: School, job: Job):
@@ -205,70 +190,6 @@ def test_a_stop_twice_is_one_and_a_stop_after_the_end_is_refused(
     assert stopped["result"]["state"] == "stopped"
     assert refused["error"]["code"] == "training-over"
     assert school.ledger().count("training.stop_asked") == 1
-
-
-def test_each_job_takes_the_next_minor_version(school: School, world: Any):
-    school.configure()
-    school.log(60)
-    versions: list[str | None] = []
-    for number in range(3):
-        job = school.train(token=f"call-{number}")
-        school.complete(job, f"{number}".encode())
-        school.tell(job)
-        versions.append(school.job().version)
-
-    assert versions == ["1.0.0", "1.1.0", "1.2.0"]
-
-
-def test_the_next_version_is_above_what_is_registered(school: School, job: Job, world: Any):
-    deployments.on_upload(world.put_archive("3.4.5", make_archive({"weights": b"1"})), None)
-    school.complete(job)
-
-    school.follow()
-
-    assert school.job().version == "3.5.0"
-
-
-@pytest.mark.parametrize("is_told", [False, True])
-def test_a_version_that_somebody_uploads_first_is_left_to_them(
-    school: School, job: Job, world: Any, is_told: bool
-):
-    school.complete(job, b"ours")
-    theirs = world.put_archive("1.0.0", make_archive({"weights": b"theirs"}))
-    if is_told:
-        deployments.on_upload(theirs, None)
-
-    school.follow()
-
-    assert school.job().version == "1.1.0"
-    assert school.archive("1.1.0") == b"ours"
-    assert school.archive("1.0.0") != b"ours"
-
-
-def test_a_version_that_came_and_went_is_not_taken(school: School, job: Job, world: Any):
-    """Registered from an upload that was deleted while the version was reserved for the job."""
-    school.complete(job)
-    die_at(Moment(1, after=True), school.follow)
-    deployments.on_upload(world.put_archive("1.0.0", make_archive({"weights": b"1"})), None)
-    aws.s3().delete_object(
-        Bucket=settings().bucket, Key=f"models/{school.model}/1.0.0/model.tar.gz"
-    )
-
-    school.follow()
-
-    assert school.job().version == "1.1.0"
-
-
-def test_the_artifact_is_registered_as_any_upload_is(school: School, job: Job, world: Any):
-    school.complete(job, make_archive({"manifest.json": b"{}"}))
-    school.tell(job)
-    key = f"models/{school.model}/1.0.0/model.tar.gz"
-
-    deployments.on_upload(events.object_created(settings().bucket, key), None)
-
-    version = registry.get_version(school.tenant, school.model, "1.0.0")
-    assert version.archive is not None
-    assert version.archive.files == ["manifest.json"]
 
 
 def test_a_job_that_is_not_seen_at_once_is_waited_for(school: School, job: Job, trainer: Trainer):
