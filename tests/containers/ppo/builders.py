@@ -16,9 +16,34 @@ from reward.catalogue import (
 from reward.model import RewardModel, shapes
 
 SEVERITIES = ("sev-1", "sev-2", "sev-3", "sev-4")
-WORDS = """above cache checkout climbing customers database db error http5xx keeps latency memory
-outdated pressure prices queries queue rate reads requests see slow spike threshold time usage
-""".split()
+WORDS = [
+    "above",
+    "cache",
+    "checkout",
+    "climbing",
+    "customers",
+    "database",
+    "db",
+    "error",
+    "http5xx",
+    "keeps",
+    "latency",
+    "memory",
+    "outdated",
+    "pressure",
+    "prices",
+    "queries",
+    "queue",
+    "rate",
+    "reads",
+    "requests",
+    "see",
+    "slow",
+    "spike",
+    "threshold",
+    "time",
+    "usage",
+]
 TYPES = (
     "DIAGNOSE",
     "REQUEST_APPROVAL",
@@ -64,7 +89,9 @@ def make_catalogue(**changes: Any) -> Catalogue:
     return Catalogue(**settings | changes)
 
 
-def make_model(*, seed: int = 0, pairs: int = 800, scale: float = 0.05, **changes: Any) -> RewardModel:
+def make_model(
+    *, seed: int = 0, pairs: int = 800, scale: float = 0.05, **changes: Any
+) -> RewardModel:
     """scale: of the weights; rewards of well-known states stay within a few units of 0."""
     random = np.random.default_rng(seed)
     catalogue = make_catalogue(**changes)
@@ -83,8 +110,7 @@ def make_model(*, seed: int = 0, pairs: int = 800, scale: float = 0.05, **change
 
 
 def write_artifact(folder: Path, model: RewardModel | None = None) -> str:
-    """Write one that is in order, the guide's example as its golden question; return its version."""
-    samples = [GUIDE, {"state": GUIDE["state"]}]
+    """Write one that is in order, its golden question the guide's example; return its version."""
     return artifact.write(
-        folder, model or make_model(), samples=samples[:1], training={"episodes": 5000}
+        folder, model or make_model(), samples=[GUIDE], training={"episodes": 5000}
     )
