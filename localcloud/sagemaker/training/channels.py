@@ -50,7 +50,7 @@ def fetch_channels(channels: list[JsonObject], data: Path, *, s3: "S3Client") ->
         target.mkdir()
         try:
             _fetch(_source(channel), target, s3=s3)
-        except (ObjectMissing, KeyEscapes) as error:
+        except (ObjectMissing, KeyEscapes, OSError) as error:
             raise ChannelMissing(f"ClientError: Data download failed:{error}") from error
 
 

@@ -11,7 +11,8 @@ from localcloud.sagemaker.images import ImageNotFound, train_command
 from localcloud.sagemaker.storage import State, TrainingJob
 from localcloud.sagemaker.training.channels import ChannelMissing, fetch_channels
 from localcloud.sagemaker.training.checkpoints import Checkpoints
-from localcloud.sagemaker.training.folder import JobFolder
+from localcloud.sagemaker.training.folder import HOST, JobFolder
+from localcloud.sagemaker.training.logs import LogStream
 from localcloud.sagemaker.training.trainer import End, Limits
 from localcloud.sagemaker.training.views import (
     announcement,
@@ -132,22 +133,22 @@ def _train(world: World, job: TrainingJob, folder: JobFolder) -> End:
     checkpoints = Checkpoints(folder.checkpoints, uri, s3=world.s3)
     order = _prepare(world, job, folder, checkpoints)
     _enter(world, job, "Training")
-    settings = world.settings
+    stream = f"{job.name}/{HOST}-{int(world.clock.now())}"
+    log = LogStream(folder.log_path, stream, world.settings)
     limits = Limits(
         runtime_s=max_runtime_s(job),
-        grace_s=settings.training_stop_grace_s,
-        tick_s=settings.checkpoint_sync_s,
+        grace_s=world.settings.training_stop_grace_s,
+        tick_s=world.settings.checkpoint_sync_s,
     )
     try:
-        end = world.trainer.run(
-            job.name.lower(), order, limits, partial(_copy_on_the_way, checkpoints)
-        )
+        on_tick = partial(_copy_on_the_way, checkpoints, log)
+        end = world.trainer.run(job.name.lower(), order, limits, on_tick)
+        checkpoints.copy()
     except OSError as error:
         raise JobFailed(f"AlgorithmError: the container could not be started: {error}") from error
-    try:
-        checkpoints.copy()
     except UploadFailed as error:
         raise JobFailed(f"ClientError: Checkpoint upload failed:{error}") from error
+    log.send(is_last=True)
     if world.trainer.is_closing:
         raise ServerCloses
     return end
@@ -184,7 +185,8 @@ def _prepare(world: World, job: TrainingJob, folder: JobFolder, checkpoints: Che
     )
 
 
-def _copy_on_the_way(checkpoints: Checkpoints) -> None:
+def _copy_on_the_way(checkpoints: Checkpoints, log: LogStream) -> None:
+    log.send()
     try:
         checkpoints.copy()
     except UploadFailed as error:  # the copy at the end is the one that must succeed

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from localcloud.sagemaker.__main__ import read_settings
-from localcloud.sagemaker.images import ImageNotFound, container_name, serve_command
+from localcloud.sagemaker.images import ImageNotFound, container_name, serve_command, train_command
 
 CONTAINERS = Path(__file__).parent / "containers"
 
@@ -38,6 +38,13 @@ def test_the_flag_names_the_interpreter_before_the_environment_does(read_with, m
 
     assert from_environment == ["/usr/bin/env", str(CONTAINERS / "echo" / "main.py"), "serve"]
     assert from_flag[0] == sys.executable
+
+
+def test_one_image_serves_and_trains(read_with):
+    settings = read_with("--python", f"echo={sys.executable}")
+
+    assert serve_command("echo:1", settings)[1:] == [str(CONTAINERS / "echo/main.py"), "serve"]
+    assert train_command("echo:1", settings)[1:] == [str(CONTAINERS / "echo/main.py"), "train"]
 
 
 def test_a_container_without_an_interpreter_says_how_to_name_one(read_with, monkeypatch):

@@ -120,6 +120,15 @@ def test_a_manifest_that_leads_nowhere_fails_the_job(bench, names):
     assert stages_of(described) == ["Starting", "Downloading", "Failed"]
 
 
+@pytest.mark.parametrize("names", [("a", "a/b"), ("../../../../escaped",)])
+def test_keys_that_cannot_be_files_fail_the_job(bench, names):
+    uri = bench.put_channel(**dict.fromkeys(names, "1"))
+
+    described = bench.run_job(**channels(episodes=prefix(uri)))
+
+    assert described["FailureReason"].startswith("ClientError: Data download failed:")
+
+
 def test_data_that_goes_before_the_job_starts_fails_it(bench):
     uri = bench.put_channel(data="1")
     bench.control.freeze()
@@ -305,3 +314,21 @@ def test_a_job_whose_answer_was_lost_is_under_way(bench, raises_code):
         bench.sagemaker.create_training_job(**asked)
 
     assert bench.settle_job(asked["TrainingJobName"])["TrainingJobStatus"] == "Completed"
+
+
+def test_the_words_of_a_job_are_in_cloudwatch_logs(bench, make_emulator_client):
+    logs = make_emulator_client("logs")
+    group = {"logGroupName": "/aws/sagemaker/TrainingJobs"}
+    job = bench.run_job()["TrainingJobName"]
+
+    (stream,) = logs.describe_log_streams(**group, logStreamNamePrefix=f"{job}/")["logStreams"]
+    name = stream["logStreamName"]
+    events = logs.get_log_events(**group, logStreamName=name, startFromHead=True)["events"]
+
+    assert name.startswith(f"{job}/algo-1-")
+    assert [event["message"] for event in events] == [
+        "epoch 0: loss=1.000",
+        "epoch 1: loss=0.500",
+        "epoch 2: loss=0.333",
+        "all is written",
+    ]
