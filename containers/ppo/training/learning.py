@@ -62,6 +62,13 @@ def learn(episodes: Sequence[Episode], *, seed: int, minimum_observations: int =
     return Learnt(Dataset(catalogue, fit, calibration, test), dropped)
 
 
+def encode(catalogue: Catalogue, episodes: Sequence[Episode]) -> Rows:
+    """Encode another log by a catalogue; steps whose action it does not know are left out."""
+    return _encode(
+        catalogue, [row for row in _rows(episodes) if row.told.action.type in catalogue.types]
+    )
+
+
 def _rows(episodes: Sequence[Episode]) -> Iterator[_Row]:
     for number, episode in enumerate(episodes):
         for k, step in enumerate(episode.steps):

@@ -1,0 +1,135 @@
+"""Per-action split conformal intervals: half-widths from calibration, and how often they hold.
+Fits no rewards: the calibration episodes are ones the fit has not seen.
+
+Scores are |reward - prediction| / sqrt(1 + leverage), by action (Mondrian); their quantile has the
+finite-sample correction of Lei et al., "Distribution-Free Predictive Inference for Regression",
+2018, algorithm 2: the ceil((n + 1) coverage)-th smallest of n.
+"""
+
+import math
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from reward.catalogue import LEAST, MOST, Catalogue
+from reward.model import RewardModel
+from reward.predictor import Predictor
+from training.dataset import Rows
+
+SLACK = 1.001
+"""On the leverage limit: the same state sums up a little differently in another batch."""
+
+
+class Calibrated(NamedTuple):
+    """borrowed: actions with too few calibration rows, which have the largest half-width."""
+
+    catalogue: Catalogue
+    borrowed: tuple[str, ...]
+
+
+class Coverage(NamedTuple):
+    """How often intervals held the reward, as they are served.
+
+    flagged: rows that the log hardly covers; their interval is everything, so it holds.
+    share: of all rows; confident_share: of those not flagged; error: binomial standard error of
+    share. All three are NaN where there is no row to count. mean_width: of the unflagged.
+    """
+
+    rows: int
+    flagged: int
+    share: float
+    error: float
+    confident_share: float
+    mean_width: float
+
+
+class CoverageTable(NamedTuple):
+    overall: Coverage
+    by_action: dict[str, Coverage]
+
+
+class _Judged(NamedTuple):
+    rewards: NDArray[np.float64]
+    stretch: NDArray[np.float64]
+    """sqrt(1 + leverage)"""
+    leverages: NDArray[np.float64]
+
+
+def calibrate(model: RewardModel, *, fit: Rows, calibration: Rows) -> Calibrated:
+    """Return the model's catalogue with half-widths and leverage limits.
+
+    fit: only its leverages count: a state that the fit has seen is not strange.
+    """
+    known = model.catalogue
+    judged = _judge(model, calibration)
+    scores = np.abs(calibration.reward - judged.rewards) / judged.stretch
+    by_action = [scores[calibration.kind == kind] for kind in range(len(known.actions))]
+    found = [_quantile(one, known.coverage) for one in by_action]
+    most = max((one for one in found if one is not None), default=None)
+    if most is None:
+        overall = _quantile(scores, known.coverage)
+        most = MOST - LEAST if overall is None else overall
+    kinds = np.concatenate([fit.kind, calibration.kind])
+    leverages = np.concatenate([_judge(model, fit).leverages, judged.leverages])
+    actions = tuple(
+        msgspec.structs.replace(
+            action,
+            half_width=most if half_width is None else half_width,
+            leverage_limit=SLACK * float(leverages[kinds == kind].max(initial=0.0)),
+        )
+        for kind, (action, half_width) in enumerate(zip(known.actions, found, strict=True))
+    )
+    borrowed = (type_ for type_, one in zip(known.types, found, strict=True) if one is None)
+    return Calibrated(msgspec.structs.replace(known, actions=actions), tuple(borrowed))
+
+
+def coverage(model: RewardModel, rows: Rows) -> CoverageTable:
+    """Measure on rows that neither the fit nor the calibration has seen."""
+    judged = _judge(model, rows)
+    half_widths = np.array([kind.half_width for kind in model.catalogue.actions])[rows.kind]
+    limits = np.array([kind.leverage_limit for kind in model.catalogue.actions])[rows.kind]
+    reach = half_widths * judged.stretch
+    low, high = np.maximum(judged.rewards - reach, LEAST), np.minimum(judged.rewards + reach, MOST)
+    is_flagged = judged.leverages > limits
+    holds = ((rows.reward >= low) & (rows.reward <= high)) | is_flagged
+    return CoverageTable(
+        overall=_count(holds, is_flagged, high - low),
+        by_action={
+            type_: _count(holds[at], is_flagged[at], (high - low)[at])
+            for kind, type_ in enumerate(model.catalogue.types)
+            if (at := rows.kind == kind).any()
+        },
+    )
+
+
+def _judge(model: RewardModel, rows: Rows) -> _Judged:
+    factors, leverages = Predictor(model).rewards(rows.x, rows.kind, rows.u)
+    rewards = np.clip(factors.astype(np.float64).sum(axis=1), LEAST, MOST)
+    wide = leverages.astype(np.float64)
+    return _Judged(rewards, np.sqrt(1.0 + wide), wide)
+
+
+def _quantile(scores: NDArray[np.float64], share: float) -> float | None:
+    """None where there are too few: fewer than 9 for 90 %."""
+    rank = math.ceil((len(scores) + 1) * share - 1e-9)
+    return float(np.sort(scores)[rank - 1]) if 1 <= rank <= len(scores) else None
+
+
+def _count(
+    holds: NDArray[np.bool_], is_flagged: NDArray[np.bool_], widths: NDArray[np.float64]
+) -> Coverage:
+    rows, confident = len(holds), ~is_flagged
+    share = _mean(holds)
+    return Coverage(
+        rows=rows,
+        flagged=int(is_flagged.sum()),
+        share=share,
+        error=math.sqrt(share * (1.0 - share) / rows) if rows else math.nan,
+        confident_share=_mean(holds[confident]),
+        mean_width=_mean(widths[confident]),
+    )
+
+
+def _mean(values: NDArray[np.generic]) -> float:
+    return float(values.mean()) if len(values) else math.nan
