@@ -102,7 +102,7 @@ class Operation:
     def answer_type(self) -> Any:
         """The type of a success, None when the view answers bytes of its own."""
         if self.answers is not None:
-            return self.answers
+            return self.answers() if inspect.isfunction(self.answers) else self.answers
         returned = self.hints["return"]
         if returned is Raw:
             return None
@@ -126,7 +126,8 @@ def endpoint(
     of that name; each is checked against its annotation.
     status: what the view answers when it succeeds, for the documentation.
     any_content: the body stays bytes, in whatever content type it came.
-    answers: the documented type, for a view that writes its own bytes.
+    answers: the documented type, for a view that writes its own bytes; or a function that gives it,
+    where importing it is worth putting off.
     """
     method, path = route.split(" ")
 

@@ -1,20 +1,24 @@
 """HTTP of rewards: what an action would be worth, and the log of episodes.
 What is answered and logged is decided in the service."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from chalice.app import Blueprint
 from pydantic import Field
 
 from chalicelib.kit.errors import Forbidden
 from chalicelib.kit.http import Answer, Call, Raw, Role, endpoint
+from chalicelib.kit.later import imported_later
 from chalicelib.kit.media import JSON
 from chalicelib.kit.paging import Page, PageQuery
-from chalicelib.rewards import service
-from chalicelib.rewards.batches import Batch, BatchId, NewSteps
-from chalicelib.rewards.model import RewardAnswer, RewardQuestion
-from chalicelib.rewards.service import Logged
 from chalicelib.serving.model import PredictionHeaders, PredictionQuery
+
+if TYPE_CHECKING:
+    from chalicelib.rewards import batches, model, service
+else:
+    batches, model, service = (
+        imported_later(f"chalicelib.rewards.{room}") for room in ("batches", "model", "service")
+    )
 
 bp = Blueprint(__name__)
 
@@ -30,7 +34,7 @@ class RewardHeaders(PredictionHeaders):
 
 
 class BatchesQuery(PageQuery):
-    cursor: BatchId | None = None
+    cursor: Annotated[str, Field(pattern=r"^[0-9TZa-f-]{1,60}$")] | None = None
 
 
 @endpoint(
@@ -38,10 +42,10 @@ class BatchesQuery(PageQuery):
     "POST /api/ai/rl/reward",
     role=Role.VIEWER,
     summary="The reward of a proposed action by factor, before it is taken; or a ranking of many",
-    answers=RewardAnswer,
+    answers=lambda: model.RewardAnswer,
 )
 def predict_reward(
-    call: Call, body: RewardQuestion, query: PredictionQuery, headers: RewardHeaders
+    call: Call, body: "model.RewardQuestion", query: PredictionQuery, headers: RewardHeaders
 ) -> Raw:
     if headers.arm is not None and call.role < Role.OPERATOR:
         raise Forbidden("to choose an arm needs the role 'operator'")
@@ -58,7 +62,7 @@ def predict_reward(
     summary="Log up to 90 steps of episodes, each of which is written exactly once",
     status=201,
 )
-def log_episode(call: Call, body: NewSteps) -> Answer[Logged]:
+def log_episode(call: Call, body: "batches.NewSteps") -> "Answer[service.Logged]":
     logged = service.log_episode(call.tenant, body.steps)
     return Answer(logged, status=201 if logged.written else 200)
 
@@ -69,5 +73,5 @@ def log_episode(call: Call, body: NewSteps) -> Answer[Logged]:
     role=Role.VIEWER,
     summary="Batches of logged steps, newest first",
 )
-def list_batches(call: Call, query: BatchesQuery) -> "Page[Batch]":
+def list_batches(call: Call, query: BatchesQuery) -> "Page[batches.Batch]":
     return service.list_batches(call.tenant, limit=query.limit, cursor=query.cursor)
