@@ -40,7 +40,7 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         super().on_headers_complete()
         self._is_in_head = False
-        self.deadline_s += self._request_s
+        self.deadline_s = self.loop.time() + self._request_s
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
