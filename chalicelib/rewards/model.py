@@ -23,6 +23,9 @@ from chalicelib.registry.semver import VersionName
 MOST_ACTIONS = 200
 _MOST_DETAILS = 50
 _LONGEST_NAME = 100
+_ENCODER = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")
+)
 
 Name = Annotated[str, Field(min_length=1, max_length=_LONGEST_NAME)]
 Number = Annotated[float, Field(ge=-1e12, le=1e12, allow_inf_nan=False)]
@@ -162,9 +165,7 @@ def canonical(value: Value) -> str:
 
 
 def dump(content: JsonValue) -> str:
-    return json.dumps(
-        content, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")
-    )
+    return _ENCODER.encode(content)
 
 
 def is_answer(told: object, question: RewardQuestion, *, head: Mapping[str, object]) -> bool:
