@@ -18,6 +18,9 @@ from builders import write_artifact
 
 MAIN = Path(__file__).resolve().parents[4] / "containers/ppo/main.py"
 LONGEST_START_S = 60.0
+AS_NOBODY = "setpriv --reuid 65534 --regid 65534 --clear-groups".split()
+AS_NOBODY += ["--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_search"]
+"""May read what root keeps to itself, as an interpreter below /root, and write nothing."""
 
 
 class Answer(NamedTuple):
@@ -43,7 +46,7 @@ class Answer(NamedTuple):
 class Running:
     """A serving process; call() opens a connection of its own for each request."""
 
-    def __init__(self, base: Path, log_path: Path, *, user: int | None, **environ: str) -> None:
+    def __init__(self, base: Path, log_path: Path, prefix: list[str], **environ: str) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -51,10 +54,9 @@ class Running:
         kept = {"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"}
         with log_path.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, MAIN, "serve"],
+                [*prefix, sys.executable, MAIN, "serve"],
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                user=user,
                 cwd="/",
                 env={
                     **kept,
@@ -156,9 +158,10 @@ def launch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., R
     """Start a process without waiting for it; all are stopped at the end."""
     started: list[Running] = []
 
-    def start(base: Path, *, user: int | None = None, **environ: str) -> Running:
+    def start(base: Path, *, is_nobody: bool = False, **environ: str) -> Running:
         log_path = tmp_path_factory.mktemp("log") / "stdout"
-        started.append(Running(base, log_path, user=user, **environ))
+        prefix = AS_NOBODY if is_nobody and os.getuid() == 0 else []
+        started.append(Running(base, log_path, prefix, **environ))
         return started[-1]
 
     yield start
