@@ -18,7 +18,7 @@ from builders import write_artifact
 
 MAIN = Path(__file__).resolve().parents[4] / "containers/ppo/main.py"
 LONGEST_START_S = 60.0
-AS_NOBODY = "setpriv --reuid 65534 --regid 65534 --clear-groups".split()
+AS_NOBODY = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
 AS_NOBODY += ["--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_search"]
 """May read what root keeps to itself, as an interpreter below /root, and write nothing."""
 
