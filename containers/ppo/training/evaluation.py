@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
+from reward.catalogue import LEAST, MOST
 from reward.model import RewardModel
 from reward.predictor import Predictor
 from scipy.stats import spearmanr
@@ -38,6 +39,8 @@ class Judged(NamedTuple):
     covered: NDArray[np.bool_]
     """The reward is within the interval; where the state is thin, that is everything."""
     thin: NDArray[np.bool_]
+    width: Floats
+    """Of the interval where the state is not thin."""
 
 
 def evaluate(
@@ -78,7 +81,7 @@ def metrics(report: Report) -> dict[str, float]:
     ceiling, worst = reward["ceiling"], intervals["in_distribution"]["worst_action"]
     found = {
         "reward_r2": reward["r2"],
-        "reward_r2_of_ceiling": reward["r2"] / ceiling["r2"] if ceiling else None,
+        "reward_r2_of_ceiling": _ratio(reward["r2"], ceiling["r2"]) if ceiling else None,
         "reward_mae": reward["mae"],
         "rank_correlation": reward["ranking"]["spearman"],
         "top_1": reward["ranking"]["top_1"],
@@ -91,15 +94,21 @@ def metrics(report: Report) -> dict[str, float]:
     return {name: float(value) for name, value in found.items() if value is not None}
 
 
+def _ratio(part: float | None, whole: float | None) -> float | None:
+    return part / whole if part is not None and whole else None
+
+
 def judge(predictor: Predictor, rows: Rows) -> Judged:
     """Answer the rows as serving does, but for what is strange about their states."""
     factors, leverages = predictor.rewards(rows.x, rows.kind, rows.u)
     kinds = predictor.catalogue.actions
     half_widths = np.array([kind.half_width for kind in kinds])[rows.kind]
     thin = leverages > np.array([kind.leverage_limit for kind in kinds])[rows.kind]
-    factors = factors.astype(np.float64)
-    missed = np.abs(rows.reward - factors.sum(axis=1)) > half_widths * np.sqrt(1.0 + leverages)
-    return Judged(factors, thin | ~missed, thin)
+    factors, reach = factors.astype(np.float64), half_widths * np.sqrt(1.0 + leverages)
+    rewards = np.clip(factors.sum(axis=1), LEAST, MOST)
+    low, high = np.maximum(rewards - reach, LEAST), np.minimum(rewards + reach, MOST)
+    covered = thin | ((rows.reward >= low) & (rows.reward <= high))
+    return Judged(factors, covered, thin, high - low)
 
 
 def _describe(dataset: Dataset) -> Report:
@@ -122,6 +131,7 @@ def _measure_rewards(rows: Rows, judged: Judged, truth: Floats | None) -> Report
         "r2": _r2(rows.reward, rewards),
         "r2_by_factor": _r2_by_factor(rows, judged.factors),
         "mae": float(np.abs(rows.reward - rewards).mean()),
+        "deciles": _deciles(rows.reward, rewards),
     }
     if truth is None:
         return found | {"ceiling": None, "ceiling_because": _UNKNOWN}
@@ -133,6 +143,20 @@ def _measure_rewards(rows: Rows, judged: Judged, truth: Floats | None) -> Report
         "r2_of_expected": _r2(truth.sum(axis=1), rewards),
         "mae_of_expected": float(np.abs(truth.sum(axis=1) - rewards).mean()),
     }
+
+
+def _deciles(true: Floats, predicted: Floats) -> list[dict[str, float]]:
+    """Means of ten parts of the rows, by what was predicted; error: standard error of the true."""
+    parts = np.array_split(np.argsort(predicted, kind="stable"), min(10, len(true)))
+    return [
+        {
+            "predicted": float(predicted[part].mean()),
+            "realised": float(true[part].mean()),
+            "error": float(true[part].std() / len(part) ** 0.5),
+            "rows": len(part),
+        }
+        for part in parts
+    ]
 
 
 def _r2_by_factor(rows: Rows, predicted: Floats) -> dict[str, float | None]:
@@ -193,6 +217,7 @@ def _cover(
     worst = min(by_action, key=lambda type_: by_action[type_]["coverage"], default=None)
     return _share(judged.covered, weights) | {
         "thin": float(judged.thin @ weights / weights.sum()),
+        "mean_width": float(judged.width[~judged.thin].mean()) if not judged.thin.all() else None,
         "by_action": by_action,
         "worst_action": None if worst is None else {"type": worst} | by_action[worst],
     }
