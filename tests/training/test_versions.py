@@ -31,6 +31,19 @@ def test_each_job_takes_the_next_minor_version(school: School, world: Any):
     assert versions == ["1.0.0", "1.1.0", "1.2.0"]
 
 
+def test_a_version_that_was_taken_once_is_not_taken_again(school: School, job: Job):
+    school.complete(job)
+    school.follow()
+    key = f"models/{school.model}/1.0.0/model.tar.gz"
+    aws.s3().delete_object(Bucket=settings().bucket, Key=key)
+    again = school.train(token="call-2")
+    school.complete(again)
+
+    school.follow()
+
+    assert school.job().version == "1.1.0"
+
+
 def test_the_next_version_is_above_what_is_registered(school: School, job: Job, world: Any):
     deployments.on_upload(world.put_archive("3.4.5", make_archive({"weights": b"1"})), None)
     school.complete(job)
