@@ -18,7 +18,7 @@ def main(arguments: list[str]) -> int:
             return serve()
         case ["train"]:
             _use_one_thread()
-            from training.run import train  # noqa: PLC0415
+            from training.job import train  # noqa: PLC0415
 
             return train()
         case ["simulate", count, seed, path] if count.isdecimal() and seed.isdecimal():

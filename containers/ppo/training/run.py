@@ -1,15 +1,11 @@
 """The training job: from the channel to the artifact, the report and the pictures.
-The order of the steps, and what a stop or a failure leaves; each step is a module of its own."""
+The order of the steps, and what a stop leaves; each step is a module of its own."""
 
 import json
-import signal
 import sys
 import tempfile
-import traceback
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
-from types import FrameType
 from typing import Any, NamedTuple
 
 import msgspec
@@ -22,7 +18,7 @@ from training.dataset import Dataset, Rows
 from training.known import is_of_the_simulator
 from training.learned import LearnedSimulator, Thinness
 from training.outcomes import learn_outcomes
-from training.places import Places, reason_of
+from training.places import Places
 from training.settings import Hyperparameters, read_hyperparameters
 from training.simulating import Simulator
 
@@ -50,38 +46,12 @@ class Learnt(NamedTuple):
     is_whole: bool
 
 
-class Stop:
-    """Set by SIGTERM, which SageMaker follows up with SIGKILL after 120 seconds."""
-
-    def __init__(self) -> None:
-        self.is_asked = False
-        signal.signal(signal.SIGTERM, self._ask)
-
-    def _ask(self, _signal: int, _frame: FrameType | None) -> None:
-        self.is_asked = True
-        _say("stopping: the policy learnt so far becomes the artifact")
-
-
-def train() -> int:
-    """Run the job; return 0, or 1 with the cause in the failure file."""
-    places = Places.of_environment()
-    try:
-        version = run(places, Stop())
-    except Exception as error:  # the last door: whatever it is, SageMaker shall show it
-        traceback.print_exc()
-        with suppress(OSError):  # a full disk may be the very cause
-            places.write_failure(reason_of(error))
-        return 1
-    _say(f"done: {version}")
-    return 0
-
-
-def run(places: Places, stop: Stop) -> str:
-    """Return the artifact's version."""
+def run(places: Places, is_stopping: Callable[[], bool]) -> str:
+    """Return the artifact's version; once it is stopping, that of the policy learnt so far."""
     settings = read_hyperparameters(places.hyperparameters())
     _say(f"hyperparameters {json.dumps(msgspec.to_builtins(settings), sort_keys=True)}")
     prepared = _prepare(settings, _episodes(places, settings))
-    learnt = _learn_policy(settings, prepared, places, stop)
+    learnt = _learn_policy(settings, prepared, places, is_stopping)
     told = {"hyperparameters": msgspec.to_builtins(settings), **prepared.notes}
     if not learnt.is_whole:
         _write(places, prepared, learnt, {**told, "stopped_after": learnt.curve[-1]["steps"]})
@@ -101,6 +71,7 @@ def run(places: Places, stop: Stop) -> str:
     for name, value in metrics.items():
         _say(f"metric {name}={value:.6f}")
     _write_report(places, report, learnt)
+    _say(f"done: {version}")
     return version
 
 
@@ -173,7 +144,10 @@ def _simulator(
 
 
 def _learn_policy(
-    settings: Hyperparameters, prepared: Prepared, places: Places, stop: Stop
+    settings: Hyperparameters,
+    prepared: Prepared,
+    places: Places,
+    is_stopping: Callable[[], bool],
 ) -> Learnt:
     about = {**msgspec.to_builtins(settings), "features": prepared.model.catalogue.features}
     fingerprint = checkpoints.fingerprint_of(about, prepared.model.tensors)
@@ -188,7 +162,7 @@ def _learn_policy(
         found = checkpoints.Checkpoint(dict(snapshot.arrays), curve)
         checkpoints.keep(places.checkpoints, fingerprint, found)
         _say(f"{progress.steps:,} steps, mean return {progress.mean_return:+.3f}")
-        return stop.is_asked
+        return is_stopping()
 
     resume = None if before is None else ppo.Snapshot(before.arrays)
     policy = ppo.train(prepared.simulator, wanted, resume=resume, on_chunk=on_chunk)
