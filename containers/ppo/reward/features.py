@@ -185,7 +185,8 @@ class Encoder:
         return u
 
     def mark_params(self, z: Floats, kind: ActionKind, action: Action) -> None:
-        """Write the same at the end of a look's z."""
+        """Write the same at the end of a look's z, over what another action left there."""
+        z[1 + self.width :] = 0.0
         _mark_params(z, 2 + self.width, kind, action)
 
     def strange_params(self, kind: ActionKind, action: Action, at: str) -> list[Flaw]:

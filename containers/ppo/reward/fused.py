@@ -9,42 +9,36 @@ from reward.features import Encoder, Floats
 from reward.model import HIDDEN, Tensors
 
 LARGEST_BYTES = 32 * 1024 * 1024
-"""Of all fused weights; a larger model answers single questions as batches of one."""
+"""Of all forms; a larger model answers single questions as batches of one."""
 _UNITS = 2 * HIDDEN + 1
 """Of a hidden layer: the actor's, the critic's, and one that is always 1 and carries biases."""
 _SATURATED = 20.0
 """Its tanh is 1 in float32."""
 
 
-class Prediction(NamedTuple):
-    """Of one action in one state; logits and value are of the state alone."""
-
-    factors: list[float]
-    leverage: float
-    logits: list[float]
-    value: float
-
-
 class Fused(NamedTuple):
     """Weights over z = (1, features, params) as `features.Look` has it.
 
-    first: for each action, shape (forms * width + units, width): the quadratic forms of the factors
-    and of the leverage, one below the other, then the first layers of actor and critic. second,
+    forms: for each action, the quadratic forms of the factors and of the leverage, one below the
+    other, shape (forms * width, width). first: of actor and critic, shape (units, width). second,
     last: their further layers side by side, for vectors from the left.
     """
 
-    first: tuple[Floats, ...]
+    forms: tuple[Floats, ...]
+    first: Floats
     second: Floats
     last: Floats
-    forms: int
 
-    def predict(self, kind: int, z: Floats) -> Prediction:
-        """kind: the action's place in the catalogue."""
-        found = self.first[kind].dot(z)
-        quadratic = found[:-_UNITS].reshape(self.forms, -1).dot(z).tolist()
-        hidden = np.tanh(np.tanh(found[-_UNITS:]).dot(self.second))
+    def judge(self, kind: int, z: Floats) -> tuple[list[float], float]:
+        """Return factors and leverage; kind: the action's place in the catalogue."""
+        *factors, leverage = self.forms[kind].dot(z).reshape(-1, z.size).dot(z).tolist()
+        return factors, max(leverage, 0.0)
+
+    def advise(self, z: Floats) -> tuple[list[float], float]:
+        """Return logits and value; parameters in z mean nothing to them."""
+        hidden = np.tanh(np.tanh(self.first.dot(z)).dot(self.second))
         *logits, value = hidden.dot(self.last).tolist()
-        return Prediction(quadratic[:-1], max(quadratic[-1], 0.0), logits, value)
+        return logits, value
 
 
 def fuse(encoder: Encoder, tensors: Tensors) -> Fused | None:
@@ -52,17 +46,15 @@ def fuse(encoder: Encoder, tensors: Tensors) -> Fused | None:
     catalogue = encoder.catalogue
     forms = len(catalogue.factors) + 1
     width = 1 + encoder.width + encoder.columns
-    if len(catalogue.actions) * (forms * width + _UNITS) * width * 4 > LARGEST_BYTES:
+    if len(catalogue.actions) * forms * width * width * 4 > LARGEST_BYTES:
         return None
-    layer = _first_layer(tensors, width)
     return Fused(
-        first=tuple(
-            np.vstack([_forms(catalogue, tensors, kind, width), layer])
-            for kind in range(len(catalogue.actions))
+        forms=tuple(
+            _forms(catalogue, tensors, kind, width) for kind in range(len(catalogue.actions))
         ),
+        first=_first_layer(tensors, width),
         second=_beside(tensors, "policy.hidden2", "value.hidden2", carries_biases=True),
         last=_beside(tensors, "policy.logits", "value.output", carries_biases=False),
-        forms=forms,
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from reward.catalogue import LEAST, MOST
 from reward.features import Encoder, Floats, default_action
-from reward.fused import fuse
+from reward.fused import Fused, fuse
 from reward.model import RewardModel, Tensors
 from reward.problems import Flaw, ModelFailed
 from reward.questions import Action, Question, State
@@ -92,20 +92,42 @@ class Predictor:
 
     def answer_one(self, question: Question) -> Answer:
         """Answer as `answer` does."""
-        if self._fused is None or question.is_ranking or question.actions is None:
+        fused = self._fused
+        if fused is None:
             return self.answer([question])[0]
-        (action,) = question.actions
         z, strange = self._encoder.look(question.state)
-        kind = self._encoder.kind_of(action, "proposedAction")
-        known = self.catalogue.actions[kind]
-        if action.params:
-            strange += self._encoder.strange_params(known, action, "proposedAction")
-        self._encoder.mark_params(z, known, action)
         taken = {each.type for each in question.state.actions_taken}
-        factors, leverage, logits, value = self._fused.predict(kind, z)
-        answer = self._part(kind, factors, leverage, strange, is_guarded=action.type in taken)
+        if question.is_ranking:
+            actions = self._defaults if question.actions is None else question.actions
+            parts = [
+                self._part_of(fused, z, action, f"proposedActions[{k}]", strange, taken)
+                | {"action": action}
+                for k, action in enumerate(actions)
+            ]
+            answer = _ranked(parts)
+        else:
+            (action,) = question.actions or ()
+            answer = self._part_of(fused, z, action, "proposedAction", strange, taken)
+        logits, value = fused.advise(z)
         answer.update(self._advice(self._chances(logits, taken), value))
         return answer
+
+    def _part_of(
+        self,
+        fused: Fused,
+        z: Floats,
+        action: Action,
+        at: str,
+        strange: list[Flaw],
+        taken: set[str],
+    ) -> Answer:
+        kind = self._encoder.kind_of(action, at)
+        known = self.catalogue.actions[kind]
+        if action.params:
+            strange = strange + self._encoder.strange_params(known, action, at)
+        self._encoder.mark_params(z, known, action)
+        factors, leverage = fused.judge(kind, z)
+        return self._part(kind, factors, leverage, strange, is_guarded=action.type in taken)
 
     def rewards(self, xs: Floats, kinds: NDArray[np.intp], us: Floats) -> tuple[Floats, Floats]:
         """Predict the factors, shape (rows, factors), and the leverages, shape (rows,).

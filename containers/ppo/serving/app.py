@@ -21,8 +21,8 @@ from serving.problems import (
 )
 from serving.scorer import Scorer
 
-INLINE_BYTES = 4096
-"""A body up to this size is answered on the event loop: about a millisecond at most."""
+INLINE_BYTES = 2048
+"""A body up to this size is answered on the event loop: a hundred actions, 2 ms, at most."""
 MOST_WAITING = 32
 """Longer requests that may wait for the thread; above, the answer is 503."""
 LINGER_S = 5.0
