@@ -32,9 +32,17 @@ class Spectrum(NamedTuple):
 
     def losses(self, y: Floats) -> Floats:
         """Return sums of squared leave-one-out errors, shape (PENALTIES, targets)."""
-        return np.stack([(self.left_out(y, penalty) ** 2).sum(axis=0) for penalty in PENALTIES])
+        shrinkage = self._shrinkage(PENALTIES[:, None]).T
+        kept = 1.0 - (self.basis * self.basis) @ shrinkage
+        found = [
+            (((target[:, None] - self.basis @ (shrinkage * turned[:, None])) / kept) ** 2).sum(
+                axis=0
+            )
+            for target, turned in zip(y.T, (self.basis.T @ y).T, strict=True)
+        ]
+        return np.stack(found, axis=1)
 
-    def _shrinkage(self, penalty: float) -> Floats:
+    def _shrinkage(self, penalty: float | Floats) -> Floats:
         return self.values / (self.values + penalty)
 
 

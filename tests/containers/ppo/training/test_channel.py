@@ -64,6 +64,15 @@ def test_steps_may_stand_in_any_order_and_file(tmp_path):
     assert [step.propensity for step in episode.steps] == [0.4, None, 0.4]
 
 
+def test_neither_files_nor_the_order_of_lines_matter(tmp_path):
+    lines = [make_line(episode_id=id_, step=i, done=i == 2) for id_ in "cab" for i in range(3)]
+    write(tmp_path / "one", *lines)
+    write(tmp_path / "two", *lines[::-2], name="b.jsonl")
+    write(tmp_path / "two", *lines[-2::-2], name="a.jsonl")
+
+    assert read_episodes(tmp_path / "one") == read_episodes(tmp_path / "two")
+
+
 def test_a_repeated_line_counts_once(tmp_path):
     write(tmp_path, make_line(), make_line(), name="a.jsonl")
     write(tmp_path, make_line(), name="b.jsonl")

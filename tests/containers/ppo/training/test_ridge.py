@@ -21,6 +21,16 @@ def test_left_out_errors_are_those_of_refits_without_the_row(rows, columns):
             assert errors[row, target] == pytest.approx(refit, abs=1e-9)
 
 
+def test_losses_are_the_squares_of_left_out_errors():
+    random = np.random.default_rng(5)
+    spectrum, y = ridge.decompose(random.normal(size=(40, 7))), random.normal(size=(40, 2))
+
+    losses = spectrum.losses(y)
+
+    squares = [(spectrum.left_out(y, penalty) ** 2).sum(axis=0) for penalty in ridge.PENALTIES]
+    np.testing.assert_allclose(losses, squares, rtol=1e-9)
+
+
 @pytest.mark.parametrize(("rows", "columns"), [(12, 30), (40, 7)])
 def test_weights_solve_the_normal_equations(rows, columns):
     random = np.random.default_rng(2)
