@@ -53,9 +53,10 @@ def test_only_what_came_since_the_last_job_is_new(school: School):
     school.retrain_due()
 
     assert before == 1
+    dataset = school.job().dataset
     assert school.job().number == 2
-    assert school.job().dataset is not None
-    assert school.job().dataset.episodes == 160  # pyright: ignore[reportOptionalMemberAccess]
+    assert dataset is not None
+    assert dataset.episodes == 160
 
 
 def test_an_old_model_is_trained_again_on_whatever_is_new(school: School):
