@@ -10,7 +10,10 @@ State = Any
 
 
 class Simulator(Protocol):
-    """Everything here is traced once and compiled: no side effects, no branches on values."""
+    """Everything here is traced once and compiled: no side effects, no branches on values.
+
+    Told apart by identity, so it must never change, and be hashable.
+    """
 
     @property
     def actions(self) -> tuple[str, ...]:
@@ -39,7 +42,7 @@ class Simulator(Protocol):
         ...
 
     def observe(self, state: State) -> jax.Array:
-        """Return (n, width) float32: the catalogue's features, as serving encodes the same state."""
+        """Return (n, width) float32: features, as serving encodes the same state."""
         ...
 
     def allowed(self, state: State) -> jax.Array:
