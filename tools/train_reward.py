@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 from tools.tarball import pack
@@ -51,10 +52,12 @@ def simulate(path: Path, count: int, *, seed: int) -> Path:
     return path
 
 
-def train(episodes: Path, out: Path, hyperparameters: dict[str, str]) -> Path:
+def train(
+    episodes: Path, out: Path, hyperparameters: dict[str, str], *, log: Path | None = None
+) -> Path:
     """Return the archive, `out`/model.tar.gz. Raises TrainingFailed with the trainer's own words.
 
-    episodes: a file, or a folder with several.
+    episodes: a file, or a folder with several. log: where the trainer's lines go, else they show.
     """
     base = out / "ml"
     shutil.rmtree(base, ignore_errors=True)
@@ -67,7 +70,14 @@ def train(episodes: Path, out: Path, hyperparameters: dict[str, str]) -> Path:
         channel.mkdir(parents=True)
         shutil.copy(episodes, channel)
     environ = {**os.environ, "SAGEMAKER_BASE_DIR": str(base)}
-    done = subprocess.run([str(PYTHON), str(CONTAINER), "train"], env=environ, check=False)
+    with log.open("wb") if log else nullcontext() as output:
+        done = subprocess.run(
+            [str(PYTHON), str(CONTAINER), "train"],
+            env=environ,
+            stdout=output,
+            stderr=output,
+            check=False,
+        )
     if done.returncode != 0:
         failure = base / "output" / "failure"
         raise TrainingFailed(failure.read_text() if failure.is_file() else "no reason was left")

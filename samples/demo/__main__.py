@@ -1,4 +1,4 @@
-"""The main job, start to end, on the offline cloud: versions, then experiments between them.
+"""The main job, start to end, on the offline cloud: versions, experiments between them, rewards.
 Run by `make demo`; it talks through the doors users have: the aws CLI and HTTP."""
 
 import argparse
@@ -8,9 +8,10 @@ import time
 from pathlib import Path
 
 from localcloud.cloud import running
-from samples.demo import experiments, shadow, versions
+from samples.demo import experiments, rewards, shadow, versions
 from samples.demo.doors import ROOT, STATE, DemoFailed, Doors, say, step
 from samples.demo.experiments import PICTURE, Outcome
+from samples.demo.rewards import Learnt
 from samples.demo.versions import Summary
 
 
@@ -26,14 +27,15 @@ def main() -> int:
             summary = versions.play(doors, samples)
             outcome = experiments.play(doors, samples)
             shadow.play(doors, samples)
-            _tell(summary, outcome, seconds=time.monotonic() - started_at)
+            learnt = rewards.play(doors)
+            _tell(summary, outcome, learnt, seconds=time.monotonic() - started_at)
     except DemoFailed as error:
         print(f"demo failed: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-def _tell(summary: Summary, outcome: Outcome, *, seconds: float) -> None:
+def _tell(summary: Summary, outcome: Outcome, learnt: Learnt, *, seconds: float) -> None:
     step("Summary")
     for (model, version), quality in summary.quality.items():
         live = summary.live_after_s[model, version]
@@ -44,6 +46,10 @@ def _tell(summary: Summary, outcome: Outcome, *, seconds: float) -> None:
     say(f"  hostile archive  refused with {summary.refusal}")
     say(f"  experiment       1.1.0 promoted after {won.units} units of {won.planned_units} planned")
     say(f"  broken release   1.2.0 rolled back after {lost.units} units, {lost.seconds:.0f} s")
+    say(
+        f"  rewards          {learnt.first_reward:+.2f} for the guide's question; retrained 1.1.0 "
+        f"promoted after {learnt.trial.units} units"
+    )
     say(f"  picture          {PICTURE.relative_to(ROOT)}")
     say(f"  whole demo       {seconds:.0f} s; the cloud was offline: `make run` keeps one up")
 

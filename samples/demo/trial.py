@@ -68,6 +68,14 @@ def start(doors: Doors, ask: Ask, *, payload: Item) -> Trial:
     return Trial(doors, test["test_id"], ask)
 
 
+def define(doors: Doors, ask: Ask, *, definition: Item) -> Trial:
+    """definition: of `POST /api/experiments`, which takes more than the Lambda function does."""
+    made = doors.http("POST", "/api/experiments", definition)
+    say(f"  {made['id']}: {made['state']}")
+    time.sleep(ROUTES_ARE_KNOWN_AFTER_S)
+    return Trial(doors, made["id"], ask)
+
+
 def run(trial: Trial, *, step: int, until_state: str, most_units: int) -> None:
     """Users in steps until the rule concludes; DemoFailed when it says another thing, or too late.
 
