@@ -121,12 +121,13 @@ def state_of(known: Known, details: dict[str, Any]) -> State:
         known.incident,
         known.severity,
         known.symptoms or (),
-        tuple(
-            TakenAction(one) if type(one) is str else one  # pyright: ignore[reportArgumentType]
-            for one in known.actions_taken or ()
-        ),
+        tuple(map(_taken, known.actions_taken)) if known.actions_taken else (),
         details,
     )
+
+
+def _taken(told: str | TakenAction) -> TakenAction:
+    return TakenAction(told) if isinstance(told, str) else told
 
 
 def _convert(document: Any, type_: Any, at: str) -> Any:

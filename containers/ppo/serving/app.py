@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 from serving.logs import log
-from serving.media import OFFERED, choose_accepted, read_content_type
+from serving.media import OFFERED, Format, choose_accepted, read_content_type
 from serving.problems import (
     Busy,
     GetOnly,
@@ -88,24 +88,28 @@ class App:
         """Drop what still waits for the thread."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
+    def answer(self, heads: Heads, body: bytes) -> tuple[Format, bytes]:
+        """Answer a whole body. Raises Problem."""
+        read = read_content_type(heads.content_type)
+        write = choose_accepted(heads.accept, read)
+        if self._scorer is None:
+            raise NotReady(self._refusal)
+        return write, self._scorer.score(body, read=read, write=write)
+
     async def _invoke(
         self, headers: list[tuple[bytes, bytes]], receive: Receive
     ) -> tuple[str, bytes]:
         heads = read_heads(headers)
         body = await self._receive(heads, receive)
-        read = read_content_type(heads.content_type)
-        write = choose_accepted(heads.accept, read)
-        scorer = self._scorer
-        if scorer is None:
-            raise NotReady(self._refusal)
         if len(body) <= INLINE_BYTES:
-            return OFFERED[write], scorer.score(body, read=read, write=write)
+            write, answer = self.answer(heads, body)
+            return OFFERED[write], answer
         if self._waiting >= MOST_WAITING:
             raise Busy(f"{self._waiting} requests wait already")
         self._waiting += 1
         try:
-            answer = await asyncio.get_running_loop().run_in_executor(
-                self._thread, lambda: scorer.score(body, read=read, write=write)
+            write, answer = await asyncio.get_running_loop().run_in_executor(
+                self._thread, self.answer, heads, body
             )
         finally:
             self._waiting -= 1

@@ -1,5 +1,5 @@
-"""uvicorn's HTTP connection with what it lacks: limits of time and size, problems, a clean end.
-The parser is httptools; nothing here reads a byte of a message."""
+"""uvicorn's HTTP connection with what it lacks: limits of time and size, problems, a clean end,
+and a short way for small questions. The parser is httptools; nothing here parses a byte."""
 
 import asyncio
 import fcntl
@@ -7,9 +7,12 @@ import math
 import termios
 from typing import Any
 
+from serving.app import INLINE_BYTES, App, Heads, read_heads
+from serving.media import OFFERED
 from serving.problems import HeadTooLarge, InvalidHttp, Problem, TooSlow
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+PROBLEM = "application/problem+json"
 MOST_HEAD_BYTES = 64 * 1024
 HEAD_S = 10.0
 """From the first byte of a head to its last."""
@@ -18,11 +21,19 @@ IDLE_S = 75.0
 
 
 class Connection(HttpToolsProtocol):
-    """request_s: the longest that a body may take. deadline_s: on the loop's clock."""
+    """request_s: the longest that a body may take. deadline_s: on the loop's clock.
 
-    def __init__(self, *arguments: Any, request_s: float, **named: Any) -> None:
+    A question small enough for the event loop is answered when its last byte is parsed, without
+    the task, the event and the scope of an ASGI call, which cost as much as the answer.
+    """
+
+    def __init__(self, *arguments: Any, app: App, request_s: float, **named: Any) -> None:
         super().__init__(*arguments, **named)
+        self._short = app
         self._request_s = request_s
+        self._heads: Heads | None = None
+        """Of a small question whose body arrives."""
+        self._body = b""
         self._is_receiving = self._is_in_head = False
         self._head_bytes = 0
         self.deadline_s = math.inf
@@ -38,14 +49,69 @@ class Connection(HttpToolsProtocol):
         self.deadline_s = self.loop.time() + HEAD_S
 
     def on_headers_complete(self) -> None:
-        super().on_headers_complete()
         self._is_in_head = False
         self.deadline_s = self.loop.time() + self._request_s
+        self._heads = self._read_small()
+        if self._heads is None:
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        if self._heads is None:
+            super().on_body(body)
+        else:
+            self._body += body
 
     def on_message_complete(self) -> None:
-        super().on_message_complete()
         self._is_receiving = False
-        self.deadline_s = math.inf
+        if self._heads is None:
+            super().on_message_complete()
+            self.deadline_s = math.inf
+            return
+        heads, body, self._heads, self._body = self._heads, self._body, None, b""
+        self.deadline_s = self.loop.time() + IDLE_S
+        self.server_state.total_requests += 1
+        try:
+            format_, answer = self._short.answer(heads, body)
+            self._write(200, OFFERED[format_], answer)
+        except Problem as problem:
+            self._write(problem.status, PROBLEM, problem.body(), *problem.headers)
+        if self._short.is_draining:
+            self.transport.close()
+
+    def _read_small(self) -> Heads | None:
+        """Return None unless it is a small question that nothing stands in the way of."""
+        parser = self.parser
+        if (
+            self.url != b"/invocations"
+            or parser.get_method() != b"POST"
+            or parser.get_http_version() != "1.1"
+            or not parser.should_keep_alive()
+            or parser.should_upgrade()
+            or self.flow.write_paused
+            or self._is_answering
+        ):
+            return None
+        try:
+            heads = read_heads(self.headers)
+        except Problem:
+            return None
+        return heads if 0 < heads.length <= INLINE_BYTES and not heads.expects else None
+
+    def _write(
+        self,
+        status: int,
+        media: str,
+        body: bytes,
+        *headers: tuple[bytes, bytes],
+        ends: bool = False,
+    ) -> None:
+        more = b"".join(b"%b: %b\r\n" % header for header in headers)
+        if ends or self._short.is_draining:
+            more += b"connection: close\r\n"
+        self.transport.write(
+            b"%bcontent-type: %b\r\ncontent-length: %d\r\n%b\r\n%b"
+            % (STATUS_LINE[status], media.encode(), len(body), more, body)
+        )
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -85,16 +151,12 @@ class Connection(HttpToolsProtocol):
         """Answer what is being received, and end; complete requests before it are answered."""
         cycle = self.cycle
         self.deadline_s = math.inf
+        self._heads = None
         if self._is_answering and not cycle.more_body:
             cycle.keep_alive = False
             self.flow.pause_reading()
             return
         self._is_receiving = False
         if not (self._is_answering and cycle.response_started):
-            body = problem.body()
-            self.transport.write(
-                STATUS_LINE[problem.status]
-                + b"content-type: application/problem+json\r\nconnection: close\r\n"
-                + b"content-length: %d\r\n\r\n%b" % (len(body), body)
-            )
+            self._write(problem.status, PROBLEM, problem.body(), ends=True)
         self.transport.close()

@@ -36,7 +36,7 @@ class Server(uvicorn.Server):
         config = uvicorn.Config(
             app,
             loop="uvloop",
-            http=cast(type[asyncio.Protocol], partial(Connection, request_s=request_s)),
+            http=cast(type[asyncio.Protocol], partial(Connection, app=app, request_s=request_s)),
             ws="none",
             lifespan="off",
             interface="asgi3",
