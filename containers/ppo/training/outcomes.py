@@ -2,9 +2,9 @@
 Logistic and ridge regression for each action; no state is followed, nothing is drawn.
 
 A reward is far easier to tell once the outcome is known, and an outcome is easier to tell than a
-reward: planned with P(outcome) times reward by outcome, policies come out better than with one
-regression of the reward on the state. First tries and repeats are learnt apart: whatever failed
-once may fail for good.
+reward: of first tries P(outcome) times reward by outcome is nearer the truth than one regression
+of the reward on the state. First tries and repeats are learnt apart: whatever failed once may fail
+for good.
 """
 
 from typing import NamedTuple

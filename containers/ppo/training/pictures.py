@@ -28,6 +28,8 @@ _KNOWN = {
     "random": "random",
 }
 """Policies whose exact value is drawn beside the curve."""
+_LABEL_SHARE = 0.045
+"""Height of a label by that of the axes."""
 _THRICE = 3.0
 """Standard errors on either side of the nominal line that chance explains."""
 
@@ -37,26 +39,36 @@ def draw_learning(curve: Sequence[Document], report: Document) -> str:
     with rc_context(_STYLE):
         figure = Figure(figsize=_SIZE_IN, layout="constrained")
         axes = figure.subplots()
-        points = [(one["steps"], one["mean_return"]) for one in curve]
+        points = [(one["steps"] / 1e6, one["mean_return"]) for one in curve]
         points = [(steps, found) for steps, found in points if found is not None]
         if points:
             axes.plot(*zip(*points, strict=True), color="black", gid="curve")
-        for name, (label, value) in _references(report).items():
-            axes.axhline(value, color="0.5", linewidth=0.8, linestyle=(0, (6, 3)), gid=name)
-            axes.annotate(
-                f"{label} {value:+.2f}",
-                (1, value),
-                xycoords=("axes fraction", "data"),
-                xytext=(4, 0),
-                textcoords="offset points",
-                va="center",
-                fontsize=8,
-                annotation_clip=False,
-            )
-        axes.set_xlabel("steps of the simulated environments (number)")
-        axes.set_ylabel("mean return of an episode (reward)")
+        _draw_references(axes, _references(report))
+        axes.set_xlabel("steps of the simulated environments (million)")
+        axes.set_ylabel("mean return of an episode, less pessimism (reward)")
         axes.set_title("What PPO earns in the simulator it learns in", loc="left")
         return _written(figure)
+
+
+def _draw_references(axes: Axes, references: Mapping[str, tuple[str, float]]) -> None:
+    """Labels stand beside their lines, or above the one below where that leaves no room."""
+    for name, (_, value) in references.items():
+        axes.axhline(value, color="0.5", linewidth=0.8, linestyle=(0, (6, 3)), gid=name)
+    low, high = axes.get_ylim()
+    least = low
+    for label, value in sorted(references.values(), key=lambda each: each[1]):
+        at = max(value, least)
+        least = at + _LABEL_SHARE * (high - low)
+        axes.annotate(
+            f"{label} {value:+.2f}",
+            (1, at),
+            xycoords=("axes fraction", "data"),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8,
+            annotation_clip=False,
+        )
 
 
 def _references(report: Document) -> dict[str, tuple[str, float]]:

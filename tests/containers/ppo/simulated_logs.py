@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 import msgspec
 import numpy as np
 from reward.model import RewardModel, shapes
+from reward.predictor import Predictor
 from simulator.episodes import write_episodes
 from training.channel import read_episodes
 from training.dataset import Dataset
@@ -61,8 +62,6 @@ def make_reward_model(episodes: int, seed: int = 1) -> RewardModel:
 
 def residual_scale(dataset: Dataset, model: RewardModel) -> np.ndarray:
     """Standard deviation of what the model leaves of the rewards, by action."""
-    from reward.predictor import Predictor
-
     rows = dataset.fit
     factors, _ = Predictor(model).rewards(rows.x, rows.kind, rows.u)
     left = rows.reward - factors.sum(axis=1)
