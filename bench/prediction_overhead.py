@@ -167,6 +167,7 @@ def environment(url: str) -> dict[str, str]:
         "DEFAULT_IMAGE": "image",
         "RESOURCE_PREFIX": "bench",
         "MANAGER_FUNCTION": "manager",
+        "RETRAINING_FUNCTION": "retraining",
         "ROUTING_TTL_S": "1000",
         "SECRETS_TTL_S": "1000",
         "AWS_ACCESS_KEY_ID": "none",

@@ -87,6 +87,37 @@ def test_the_schedule_of_experiments_runs_without_the_app(tenant: str):
     assert answer == {"failed": 0}
 
 
+@pytest.mark.parametrize("name", ["follow_training_jobs", "retrain_due_models"])
+def test_the_schedules_of_training_run_without_the_app(tenant: str, name: str):
+    answer = _invoke(f"chalicelib.training.triggers.{name}", events.scheduled())
+
+    assert answer == {"failed": 0}
+
+
+def test_a_training_job_of_someone_else_is_none_of_ours(tenant: str):
+    event = events.training_job_changed("other-job")
+
+    answer = _invoke("chalicelib.training.triggers.on_training_job_state_change", event)
+
+    assert answer == {"is_ours": False}
+
+
+def test_a_file_of_episodes_is_refused_without_the_app(world):
+    event = world.put(f"episodes/{world.tenant}/none.jsonl", b"not an episode\n")
+
+    answer = _invoke("chalicelib.training.triggers.on_episode_file", event)
+
+    assert answer == {"state": "refused", "episodes": 0}
+
+
+def test_retraining_refuses_an_unknown_model_without_the_app(tenant: str):
+    event = {"action": "trigger_retraining", "model_name": "none", "reason": "drift"}
+
+    answer = _invoke("chalicelib.training.triggers.model_retraining_trigger", event)
+
+    assert answer["error"]["code"] == "model-not-found"
+
+
 def test_the_schedule_of_episodes_runs_without_the_app(tenant: str):
     answer = _invoke("chalicelib.rewards.triggers.write_episodes", events.scheduled())
 
