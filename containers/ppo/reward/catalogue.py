@@ -9,6 +9,8 @@ FACTORS = ("resolution", "time", "risk", "cost")
 """A reward is their sum."""
 LEAST, MOST = -10.0, 10.0
 """Of a reward, and of each factor in a log."""
+UNCALIBRATED = MOST - LEAST
+"""Half-width of an action that too few calibration rows took."""
 
 
 class NumberParam(msgspec.Struct, frozen=True, tag_field="kind", tag="number"):

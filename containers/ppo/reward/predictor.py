@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from reward.catalogue import LEAST, MOST
+from reward.catalogue import LEAST, MOST, UNCALIBRATED
 from reward.features import Encoder, Floats, default_action
 from reward.fused import Fused, fuse
 from reward.model import RewardModel, Tensors
@@ -215,6 +215,9 @@ class Predictor:
         if leverage > known.leverage_limit:
             because = f"hardly any episode took {known.type} in such a state"
             strange = [*strange, Flaw("state", because)]
+        if known.half_width >= UNCALIBRATED:
+            because = f"too few episodes took {known.type} to say how far off its reward may be"
+            strange = [*strange, Flaw("action", because)]
         half_width = MOST - LEAST if strange else known.half_width * sqrt(1.0 + leverage)
         return {
             "reward": total,

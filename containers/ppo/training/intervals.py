@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from reward.catalogue import LEAST, MOST, Catalogue
+from reward.catalogue import LEAST, MOST, UNCALIBRATED, Catalogue
 from reward.model import RewardModel
 from reward.predictor import Predictor
 from training.dataset import Rows
@@ -22,10 +22,10 @@ SLACK = 1.001
 
 
 class Calibrated(NamedTuple):
-    """borrowed: actions with too few calibration rows, which have the largest half-width."""
+    """uncalibrated: actions with too few calibration rows; their interval is everything."""
 
     catalogue: Catalogue
-    borrowed: tuple[str, ...]
+    uncalibrated: tuple[str, ...]
 
 
 class Coverage(NamedTuple):
@@ -66,22 +66,18 @@ def calibrate(model: RewardModel, *, fit: Rows, calibration: Rows) -> Calibrated
     scores = np.abs(calibration.reward - judged.rewards) / judged.stretch
     by_action = [scores[calibration.kind == kind] for kind in range(len(known.actions))]
     found = [_quantile(one, known.coverage) for one in by_action]
-    most = max((one for one in found if one is not None), default=None)
-    if most is None:
-        overall = _quantile(scores, known.coverage)
-        most = MOST - LEAST if overall is None else overall
     kinds = np.concatenate([fit.kind, calibration.kind])
     leverages = np.concatenate([_judge(model, fit).leverages, judged.leverages])
     actions = tuple(
         msgspec.structs.replace(
             action,
-            half_width=most if half_width is None else half_width,
+            half_width=UNCALIBRATED if half_width is None else half_width,
             leverage_limit=SLACK * float(leverages[kinds == kind].max(initial=0.0)),
         )
         for kind, (action, half_width) in enumerate(zip(known.actions, found, strict=True))
     )
-    borrowed = (type_ for type_, one in zip(known.types, found, strict=True) if one is None)
-    return Calibrated(msgspec.structs.replace(known, actions=actions), tuple(borrowed))
+    without = (type_ for type_, one in zip(known.types, found, strict=True) if one is None)
+    return Calibrated(msgspec.structs.replace(known, actions=actions), tuple(without))
 
 
 def coverage(model: RewardModel, rows: Rows) -> CoverageTable:
