@@ -37,7 +37,7 @@ def keep(folder: Path, fingerprint: str, found: Checkpoint) -> None:
     about = {"fingerprint": fingerprint, "curve": json.dumps(found.curve)}
     draft = folder / f".{FILE}.draft"
     draft.write_bytes(
-        save({name: np.ascontiguousarray(a) for name, a in found.arrays.items()}, about)
+        save({name: np.asarray(a, order="C") for name, a in found.arrays.items()}, about)
     )
     os.replace(draft, folder / FILE)
 

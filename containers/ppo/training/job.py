@@ -3,7 +3,6 @@ Imports what it runs inside the last try, so that even a broken image says what 
 
 import signal
 import traceback
-from contextlib import suppress
 from types import FrameType
 
 from training.places import Places, reason_of
@@ -24,12 +23,20 @@ def train() -> int:
     """Run the job; return 0, or 1 with the cause in the failure file."""
     places, stop = Places.of_environment(), Stop()
     try:
+        places.reserve_failure()
         from training.run import run  # noqa: PLC0415 - see above
 
         run(places, lambda: stop.is_asked)
     except Exception as error:  # the last door: whatever it is, SageMaker shall show it
         traceback.print_exc()
-        with suppress(OSError):  # a full disk may be the very cause
-            places.write_failure(reason_of(error))
+        _tell(places, reason_of(error))
         return 1
+    places.clear_failure()
     return 0
+
+
+def _tell(places: Places, reason: str) -> None:
+    try:
+        places.write_failure(reason)
+    except OSError:
+        traceback.print_exc()  # the log and the exit code are left

@@ -4,11 +4,18 @@ Reads the environment once; knows nothing of learning."""
 
 import json
 import os
+import traceback
 from pathlib import Path
 from typing import Any, NamedTuple
 
 FAILURE_CHARACTERS = 1_024
 """So much of the failure file becomes the job's FailureReason."""
+UNTOLD = "killed before it could say why; too little memory is the usual reason"
+_OWN = Path(__file__).resolve().parents[1]
+
+
+class ConfigurationRefused(Exception):
+    """What SageMaker laid down beside the data cannot be read; one sentence names the file."""
 
 
 class Places(NamedTuple):
@@ -39,24 +46,43 @@ class Places(NamedTuple):
         """Kept in S3 while the job runs, and given back to a job that is started again."""
         return self.base / "checkpoints"
 
+    @property
+    def failure(self) -> Path:
+        return self.base / "output" / "failure"
+
     def hyperparameters(self) -> dict[str, Any]:
-        """All values are strings; no file means none were given."""
+        """All values are strings; no file means none were given. Raises ConfigurationRefused."""
         path = self.base / "input" / "config" / "hyperparameters.json"
-        return json.loads(path.read_bytes()) if path.is_file() else {}
+        try:
+            found = json.loads(path.read_bytes()) if path.is_file() else {}
+        except ValueError as error:
+            raise ConfigurationRefused(f"{path} is not JSON: {error}") from error
+        if not isinstance(found, dict):
+            raise ConfigurationRefused(f"{path} is not a JSON object")
+        return found
+
+    def reserve_failure(self) -> None:
+        """Take the room of a failure file while there is some, for the day the disk is full."""
+        self.failure.parent.mkdir(parents=True, exist_ok=True)
+        self.failure.write_text(UNTOLD, encoding="utf-8")
+
+    def clear_failure(self) -> None:
+        self.failure.unlink(missing_ok=True)
 
     def write_failure(self, reason: str) -> None:
-        path = self.base / "output" / "failure"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(reason[:FAILURE_CHARACTERS])
+        """Write over what is reserved, where it lies: a new file may not find room."""
+        self.failure.parent.mkdir(parents=True, exist_ok=True)
+        with self.failure.open("r+b" if self.failure.is_file() else "wb") as file:
+            file.write(reason[:FAILURE_CHARACTERS].encode(errors="backslashreplace"))
+            file.truncate()
 
 
 def reason_of(error: BaseException) -> str:
-    """The cause first: type, message, and where in our own code it was raised last."""
+    """The cause first: type, message, and where in our own code it came up last."""
     named = f"{type(error).__name__}: {error}".strip()
-    frame = error.__traceback__
-    while frame is not None and frame.tb_next is not None:
-        frame = frame.tb_next
-    if frame is None:
-        return named
-    where = f"{Path(frame.tb_frame.f_code.co_filename).name}:{frame.tb_lineno}"
-    return f"{named[: FAILURE_CHARACTERS - len(where) - 6]} (at {where})"
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [each for each in frames if Path(each.filename).resolve().is_relative_to(_OWN)]
+    if not own:
+        return named[:FAILURE_CHARACTERS]
+    where = f" (at {Path(own[-1].filename).name}:{own[-1].lineno})"
+    return named[: FAILURE_CHARACTERS - len(where)] + where

@@ -1,10 +1,12 @@
 """The training job: from the channel to the artifact, the report and the pictures.
 The order of the steps, and what a stop leaves; each step is a module of its own."""
 
+import dataclasses
 import json
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +14,7 @@ import msgspec
 from reward import artifact
 from reward.model import RewardModel
 from reward.questions import State
+from simulator.incidents import ACTIONS
 from training import checkpoints, evaluation, intervals, learning, pictures, ppo, rewards
 from training.channel import ChannelRefused, Episode, read_episodes
 from training.dataset import Dataset, Rows
@@ -19,7 +22,7 @@ from training.known import is_of_the_simulator
 from training.learned import LearnedSimulator, Thinness
 from training.outcomes import learn_outcomes
 from training.places import Places
-from training.settings import Hyperparameters, read_hyperparameters
+from training.settings import Hyperparameters, SettingsRefused, read_hyperparameters
 from training.simulating import Simulator
 
 GOLDEN_STATES = 8
@@ -59,7 +62,7 @@ def run(places: Places, is_stopping: Callable[[], bool]) -> str:
         prepared.dataset,
         learnt.model,
         simulator=prepared.simulator,
-        is_known=is_of_the_simulator(prepared.dataset.test),
+        is_known=_is_known(prepared.dataset),
         guarded=settings.guarded,
         seed=settings.seed,
     )
@@ -76,8 +79,7 @@ def run(places: Places, is_stopping: Callable[[], bool]) -> str:
 
 
 def _episodes(places: Places, settings: Hyperparameters) -> list[Episode]:
-    is_own = settings.simulator == "incidents" and not places.episodes.exists()
-    if is_own and settings.simulated_episodes:
+    if settings.simulated_episodes and not places.episodes.exists():
         episodes = _simulate(settings)
     else:
         episodes = read_episodes(places.episodes)
@@ -113,7 +115,7 @@ def _prepare(settings: Hyperparameters, episodes: Sequence[Episode]) -> Prepared
         "episodes": len(episodes),
         "steps": sum(len(one.steps) for one in episodes),
         "left_out_actions": learnt.dropped,
-        "borrowed_intervals": list(calibrated.borrowed),
+        "uncalibrated_actions": list(calibrated.uncalibrated),
     }
     simulator = _simulator(settings, dataset, model, fitted.residual_scale)
     return Prepared(dataset, model, simulator, notes)
@@ -126,6 +128,12 @@ def _simulator(
     if settings.simulator == "incidents":
         from simulator.vectorised import IncidentSimulator  # noqa: PLC0415
 
+        strange = sorted(set(catalogue.types) - set(ACTIONS))
+        if strange:
+            raise SettingsRefused(
+                f"hyperparameter simulator cannot be 'incidents' for this log: that simulator has "
+                f"no action {strange[0]!r}, only {', '.join(ACTIONS)}"
+            )
         return IncidentSimulator(
             catalogue.features, actions=catalogue.types, horizon=catalogue.horizon
         )
@@ -149,13 +157,12 @@ def _learn_policy(
     places: Places,
     is_stopping: Callable[[], bool],
 ) -> Learnt:
-    about = {**msgspec.to_builtins(settings), "features": prepared.model.catalogue.features}
-    fingerprint = checkpoints.fingerprint_of(about, prepared.model.tensors)
+    wanted = ppo.PpoSettings(steps=settings.ppo_steps, seed=settings.seed, guarded=settings.guarded)
+    fingerprint = _fingerprint(settings, wanted, prepared)
     before = checkpoints.find(places.checkpoints, fingerprint)
     curve: list[dict[str, Any]] = [] if before is None else before.curve
     if before is not None:
         _say(f"goes on after {curve[-1]['steps']:,} steps")
-    wanted = ppo.PpoSettings(steps=settings.ppo_steps, seed=settings.seed, guarded=settings.guarded)
 
     def on_chunk(snapshot: ppo.Snapshot, progress: ppo.Progress) -> bool:
         curve.append(_point(progress))
@@ -164,10 +171,28 @@ def _learn_policy(
         _say(f"{progress.steps:,} steps, mean return {progress.mean_return:+.3f}")
         return is_stopping()
 
-    resume = None if before is None else ppo.Snapshot(before.arrays)
-    policy = ppo.train(prepared.simulator, wanted, resume=resume, on_chunk=on_chunk)
+    train = partial(ppo.train, prepared.simulator, wanted, on_chunk=on_chunk)
+    try:
+        policy = train(resume=None if before is None else ppo.Snapshot(before.arrays))
+    except ppo.SnapshotRefused as error:  # of another version of this program
+        _say(f"begins anew: {error}")
+        curve.clear()
+        policy = train()
     model = prepared.model._replace(tensors={**prepared.model.tensors, **policy.tensors})
     return Learnt(model, curve, is_whole=curve[-1]["updates"] == wanted.updates)
+
+
+def _fingerprint(settings: Hyperparameters, wanted: ppo.PpoSettings, prepared: Prepared) -> str:
+    """Of all that PPO hangs on: how it learns, and what its simulator was learnt from."""
+    rows = prepared.dataset.fit
+    about = {
+        "settings": msgspec.to_builtins(settings),
+        "ppo": dataclasses.asdict(wanted),
+        "catalogue": msgspec.to_builtins(prepared.model.catalogue),
+        "results": rows.result.tolist(),
+    }
+    arrays = {"x": rows.x, "kind": rows.kind, "done": rows.done, "step": rows.step}
+    return checkpoints.fingerprint_of(about, {**prepared.model.tensors, **arrays})
 
 
 def _point(progress: ppo.Progress) -> dict[str, Any]:
@@ -176,6 +201,11 @@ def _point(progress: ppo.Progress) -> dict[str, Any]:
         name: None if value != value else value  # noqa: PLR0124
         for name, value in progress._asdict().items()
     }
+
+
+def _is_known(dataset: Dataset) -> bool:
+    """Its states alone do not tell: other teams word their incidents alike."""
+    return set(dataset.catalogue.types) <= set(ACTIONS) and is_of_the_simulator(dataset.test)
 
 
 def _write(places: Places, prepared: Prepared, learnt: Learnt, told: dict[str, Any]) -> str:
@@ -211,7 +241,8 @@ def _document(state: State) -> dict[str, Any]:
 def _write_report(places: Places, report: Any, learnt: Learnt) -> None:
     places.output.mkdir(parents=True, exist_ok=True)
     whole = {**report, "learning": learnt.curve}
-    (places.output / "evaluation.json").write_text(json.dumps(whole, indent=1, sort_keys=True))
+    text = json.dumps(whole, indent=1, sort_keys=True, allow_nan=False)
+    (places.output / "evaluation.json").write_text(text + "\n")
     draw: dict[str, Callable[[], str]] = {
         "learning.svg": lambda: pictures.draw_learning(learnt.curve, report),
         "calibration.svg": lambda: pictures.draw_calibration(report),

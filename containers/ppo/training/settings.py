@@ -47,4 +47,8 @@ def read_hyperparameters(given: Mapping[str, Any]) -> Hyperparameters:
         return msgspec.convert(ours, Hyperparameters, strict=False)
     except msgspec.ValidationError as error:
         because, _, at = str(error).partition(" - at `$.")
-        raise SettingsRefused(f"hyperparameter {at.rstrip('`')}: {because}") from error
+        name = at.rstrip("`")
+        because = because[:1].lower() + because[1:].removesuffix(", got `str`")
+        raise SettingsRefused(
+            f"hyperparameter {name} cannot be {str(ours.get(name))[:80]!r}: {because}"
+        ) from error
