@@ -26,7 +26,7 @@ class PpoSettings:
     epochs: int = 4
     """Passes over them; each further one is cheaper than new steps, and less true to them."""
     minibatches: int = 4
-    """Gradient steps a pass."""
+    """Gradient steps a pass; divides environments x rollout."""
     learning_rate: float = 4e-3
     """Of Adam at the start; falls to 0 along a straight line. Held constant, learning stops short
     of the optimum by several percent."""
@@ -114,8 +114,8 @@ def update(
 
 
 def new_optimiser(settings: PpoSettings) -> optax.GradientTransformation:
-    """Adam without its learning rate, which hangs on the update; on one long vector, because
-    XLA compiles that in half the time."""
+    """Adam without its learning rate, which hangs on the update; on one long vector, which XLA
+    compiles in less time than twelve tensors."""
     clipped = optax.clip_by_global_norm(settings.gradient_norm)
     return optax.flatten(optax.chain(clipped, optax.scale_by_adam(eps=1e-5)))
 
