@@ -74,6 +74,9 @@ class Encoder:
         self.columns = 1 + max((_columns(kind) for kind in catalogue.actions), default=0)
         """Of an action's parameters; the first one is always 0, so that no axis is empty."""
         self.action_index = {kind.type: i for i, kind in enumerate(catalogue.actions)}
+        self._params_by_action = {
+            kind.type: {param.name: param for param in kind.params} for kind in catalogue.actions
+        }
         self._place = {name: i for i, name in enumerate(catalogue.features, start=1)}
         self._place_by_word = {
             name.removeprefix("word:"): i
@@ -185,13 +188,12 @@ class Encoder:
         return u
 
     def mark_params(self, z: Floats, kind: ActionKind, action: Action) -> None:
-        """Write the same at the end of a look's z, over what another action left there."""
-        z[1 + self.width :] = 0.0
+        """Write the same at the end of a look's z, which holds no other action's."""
         _mark_params(z, 2 + self.width, kind, action)
 
     def strange_params(self, kind: ActionKind, action: Action, at: str) -> list[Flaw]:
         """Name the parameters, values and choices that this action never had in training."""
-        seen = {param.name: param for param in kind.params}
+        seen = self._params_by_action[kind.type]
         found: list[Flaw] = []
         for name, value in action.params.items():
             place, param = f"{at}.params.{name}", seen.get(name)

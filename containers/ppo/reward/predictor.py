@@ -100,7 +100,7 @@ class Predictor:
         if question.is_ranking:
             actions = self._defaults if question.actions is None else question.actions
             parts = [
-                self._part_of(fused, z, action, f"proposedActions[{k}]", strange, taken)
+                self._part_of(fused, z.copy(), action, f"proposedActions[{k}]", strange, taken)
                 | {"action": action}
                 for k, action in enumerate(actions)
             ]

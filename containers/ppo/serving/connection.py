@@ -105,7 +105,7 @@ class Connection(HttpToolsProtocol):
         *headers: tuple[bytes, bytes],
         ends: bool = False,
     ) -> None:
-        more = b"".join(b"%b: %b\r\n" % header for header in headers)
+        more = b"".join([b"%b: %b\r\n" % header for header in headers]) if headers else b""
         if ends or self._short.is_draining:
             more += b"connection: close\r\n"
         self.transport.write(
