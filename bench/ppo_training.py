@@ -12,7 +12,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 OURS_VENV = ROOT / ".local/venv/ppo"
 PEER_VENV = ROOT / ".local/venv/bench-ppo-training"
-REQUIREMENTS = ROOT / "bench/requirements-ppo.txt"
+REQUIREMENTS = ROOT / "bench/requirements-ppo-training.txt"
 FLOOR_RATIO = 10.0
 """Least ratio of our steps per CPU second to the usual gymnasium setup's."""
 FLOOR_PERCENT = 98.5
