@@ -6,17 +6,16 @@ give the same report.
 """
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
-from reward.catalogue import LEAST, MOST
 from reward.model import RewardModel
 from reward.predictor import Predictor
 from scipy.stats import spearmanr
-from training import off_policy
+from training import intervals, off_policy
 from training.dataset import Dataset, Rows
 from training.known import Known
 from training.learned import draw
@@ -30,17 +29,6 @@ _UNKNOWN = "the log is not of a simulator whose truth is known"
 
 Report = dict[str, Any]
 Floats = NDArray[np.float64]
-
-
-class Judged(NamedTuple):
-    """What the model says of rows."""
-
-    factors: Floats
-    covered: NDArray[np.bool_]
-    """The reward is within the interval; where the state is thin, that is everything."""
-    thin: NDArray[np.bool_]
-    width: Floats
-    """Of the interval where the state is not thin."""
 
 
 def evaluate(
@@ -57,15 +45,15 @@ def evaluate(
     simulator: what PPO learnt in. is_known: the shipped simulator wrote the log.
     """
     predictor, rows = Predictor(model), dataset.test
-    judged = judge(predictor, rows)
+    factors = predictor.rewards(rows.x, rows.kind, rows.u)[0].astype(np.float64)
     known = Known(model.catalogue) if is_known else None
     predicted = known.predict(predictor) if known else None
     truth = known.expect(rows) if known else None
     return {
         "log": _describe(dataset),
-        "reward": _measure_rewards(rows, judged, truth)
-        | {"ranking": _rank(rows, judged, known=known, predicted=predicted)},
-        "intervals": _measure_intervals(predictor, rows, judged, known=known, seed=seed),
+        "reward": _measure_rewards(rows, factors, truth)
+        | {"ranking": _rank(rows, factors, known=known, predicted=predicted)},
+        "intervals": _measure_intervals(model, rows, known=known, seed=seed),
         "policy": {
             "exact": _value_exactly(known, predictor, predicted),
             "in_training_simulator": _play(simulator, model, guarded=guarded, seed=seed),
@@ -76,16 +64,16 @@ def evaluate(
 
 def metrics(report: Report) -> dict[str, float]:
     """Return the numbers that a job prints, by name; what is not known is left out."""
-    reward, intervals, policy = report["reward"], report["intervals"], report["policy"]
+    reward, inside = report["reward"], report["intervals"]["in_distribution"]
+    policy, ceiling, worst = report["policy"], reward["ceiling"], inside["worst_action"]
     exact, estimates = policy["exact"], policy["off_policy"]["estimates"]
-    ceiling, worst = reward["ceiling"], intervals["in_distribution"]["worst_action"]
     found = {
         "reward_r2": reward["r2"],
         "reward_r2_of_ceiling": _ratio(reward["r2"], ceiling["r2"]) if ceiling else None,
         "reward_mae": reward["mae"],
         "rank_correlation": reward["ranking"]["spearman"],
         "top_1": reward["ranking"]["top_1"],
-        "coverage": intervals["in_distribution"]["coverage"],
+        "coverage": inside["coverage"],
         "worst_action_coverage": worst["coverage"] if worst else None,
         "policy_percent": exact["policies"]["policy"]["percent"] if exact["policies"] else None,
         "policy_simulated_return": policy["in_training_simulator"]["policy"]["value"],
@@ -96,19 +84,6 @@ def metrics(report: Report) -> dict[str, float]:
 
 def _ratio(part: float | None, whole: float | None) -> float | None:
     return part / whole if part is not None and whole else None
-
-
-def judge(predictor: Predictor, rows: Rows) -> Judged:
-    """Answer the rows as serving does, but for what is strange about their states."""
-    factors, leverages = predictor.rewards(rows.x, rows.kind, rows.u)
-    kinds = predictor.catalogue.actions
-    half_widths = np.array([kind.half_width for kind in kinds])[rows.kind]
-    thin = leverages > np.array([kind.leverage_limit for kind in kinds])[rows.kind]
-    factors, reach = factors.astype(np.float64), half_widths * np.sqrt(1.0 + leverages)
-    rewards = np.clip(factors.sum(axis=1), LEAST, MOST)
-    low, high = np.maximum(rewards - reach, LEAST), np.minimum(rewards + reach, MOST)
-    covered = thin | ((rows.reward >= low) & (rows.reward <= high))
-    return Judged(factors, covered, thin, high - low)
 
 
 def _describe(dataset: Dataset) -> Report:
@@ -124,12 +99,12 @@ def _describe(dataset: Dataset) -> Report:
     }
 
 
-def _measure_rewards(rows: Rows, judged: Judged, truth: Floats | None) -> Report:
+def _measure_rewards(rows: Rows, factors: Floats, truth: Floats | None) -> Report:
     """The ceiling: what a model would reach that knows the true expectation of every row."""
-    rewards = judged.factors.sum(axis=1)
+    rewards = factors.sum(axis=1)
     found: Report = {
         "r2": _r2(rows.reward, rewards),
-        "r2_by_factor": _r2_by_factor(rows, judged.factors),
+        "r2_by_factor": _r2_by_factor(rows, factors),
         "mae": float(np.abs(rows.reward - rewards).mean()),
         "deciles": _deciles(rows.reward, rewards),
     }
@@ -169,11 +144,11 @@ def _r2(true: Floats, predicted: Floats) -> float | None:
     return 1 - float(((true - predicted) ** 2).sum()) / spread if spread > 1e-9 else None
 
 
-def _rank(rows: Rows, judged: Judged, *, known: Known | None, predicted: Floats | None) -> Report:
+def _rank(rows: Rows, factors: Floats, *, known: Known | None, predicted: Floats | None) -> Report:
     if known is not None and predicted is not None:
         of = "the true expected rewards of all actions, in the states that the log's policy meets"
         return known.rank(predicted)._asdict() | {"of": of}
-    rewards = judged.factors.sum(axis=1)
+    rewards = factors.sum(axis=1)
     varies = np.ptp(rewards) > 0 and np.ptp(rows.reward) > 0
     return {
         "spearman": float(spearmanr(rewards, rows.reward).statistic) if varies else None,
@@ -183,51 +158,48 @@ def _rank(rows: Rows, judged: Judged, *, known: Known | None, predicted: Floats 
     }
 
 
-def _measure_intervals(
-    predictor: Predictor, rows: Rows, judged: Judged, *, known: Known | None, seed: int
-) -> Report:
-    types = predictor.catalogue.types
+def _measure_intervals(model: RewardModel, rows: Rows, *, known: Known | None, seed: int) -> Report:
     found: Report = {
-        "nominal": predictor.catalogue.coverage,
-        "in_distribution": _cover(types, rows, judged),
+        "nominal": model.catalogue.coverage,
+        "in_distribution": _cover(model, rows),
     }
     if known is not None:
         shifted = known.shift(count=SHIFTED_ROWS, seed=seed)
         of = "episodes of evenly drawn actions in the known simulator"
-        return found | {
-            "under_shift": _cover(types, shifted, judge(predictor, shifted)) | {"of": of}
-        }
+        return found | {"under_shift": _cover(model, shifted) | {"of": of}}
     if not (rows.propensity > 0).all():
         return found | {"under_shift": None, "under_shift_because": "the log has no propensities"}
-    weights = 1 / (len(types) * rows.propensity)
+    weights = 1 / (len(model.catalogue.types) * rows.propensity)
     of = "the log's own states, its actions weighted as if they were drawn evenly"
-    return found | {"under_shift": _cover(types, rows, judged, weights) | {"of": of}}
+    return found | {"under_shift": _cover(model, rows, weights) | {"of": of}}
 
 
-def _cover(
-    types: tuple[str, ...], rows: Rows, judged: Judged, weights: Floats | None = None
-) -> Report:
-    """error: standard error of a share."""
-    weights = np.ones(len(rows)) if weights is None else weights
-    by_action = {
-        type_: _share(judged.covered[rows.kind == i], weights[rows.kind == i])
-        for i, type_ in enumerate(types)
-        if (rows.kind == i).any()
-    }
+def _cover(model: RewardModel, rows: Rows, weights: Floats | None = None) -> Report:
+    """error: standard error of a share. confident: of the rows that were not flagged as thin."""
+    table = intervals.coverage(model, rows, weights=weights)
+    by_action = {type_: _share(one) for type_, one in table.by_action.items()}
     worst = min(by_action, key=lambda type_: by_action[type_]["coverage"], default=None)
-    return _share(judged.covered, weights) | {
-        "thin": float(judged.thin @ weights / weights.sum()),
-        "mean_width": float(judged.width[~judged.thin].mean()) if not judged.thin.all() else None,
+    overall = table.overall
+    return _share(overall) | {
+        "thin": overall.flagged,
+        "mean_width": _finite(overall.mean_width),
         "by_action": by_action,
         "worst_action": None if worst is None else {"type": worst} | by_action[worst],
     }
 
 
-def _share(covered: NDArray[np.bool_], weights: Floats) -> Report:
-    share = float(covered @ weights / weights.sum())
-    size = float(weights.sum() ** 2 / (weights**2).sum())
-    error = (share * (1 - share) / size) ** 0.5
-    return {"coverage": share, "error": error, "rows": len(covered), "effective_size": size}
+def _share(found: intervals.Coverage) -> Report:
+    return {
+        "coverage": found.share,
+        "confident": _finite(found.confident_share),
+        "error": found.error,
+        "rows": found.rows,
+        "effective_size": found.effective_size,
+    }
+
+
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None
 
 
 def _value_exactly(known: Known | None, predictor: Predictor, predicted: Floats | None) -> Report:

@@ -31,13 +31,15 @@ class Calibrated(NamedTuple):
 class Coverage(NamedTuple):
     """How often intervals held the reward, as they are served.
 
-    flagged: rows that the log hardly covers; their interval is everything, so it holds.
-    share: of all rows; confident_share: of those not flagged; error: binomial standard error of
-    share. All three are NaN where there is no row to count. mean_width: of the unflagged.
+    effective_size: of the weighted rows, in rows. flagged: share of rows that the log hardly
+    covers; their interval is everything, so it holds. share: of all rows; confident_share: of
+    those not flagged; error: binomial standard error of share. mean_width: of the unflagged. NaN
+    where there is no row to count.
     """
 
     rows: int
-    flagged: int
+    effective_size: float
+    flagged: float
     share: float
     error: float
     confident_share: float
@@ -47,6 +49,15 @@ class Coverage(NamedTuple):
 class CoverageTable(NamedTuple):
     overall: Coverage
     by_action: dict[str, Coverage]
+
+
+class _Seen(NamedTuple):
+    """Of each row."""
+
+    holds: NDArray[np.bool_]
+    is_flagged: NDArray[np.bool_]
+    widths: NDArray[np.float64]
+    weights: NDArray[np.float64]
 
 
 class _Judged(NamedTuple):
@@ -80,8 +91,13 @@ def calibrate(model: RewardModel, *, fit: Rows, calibration: Rows) -> Calibrated
     return Calibrated(msgspec.structs.replace(known, actions=actions), tuple(without))
 
 
-def coverage(model: RewardModel, rows: Rows) -> CoverageTable:
-    """Measure on rows that neither the fit nor the calibration has seen."""
+def coverage(
+    model: RewardModel, rows: Rows, *, weights: NDArray[np.float64] | None = None
+) -> CoverageTable:
+    """Measure on rows that neither the fit nor the calibration has seen.
+
+    weights: of the rows, for a policy that is not the log's; all alike by default.
+    """
     judged = _judge(model, rows)
     half_widths = np.array([kind.half_width for kind in model.catalogue.actions])[rows.kind]
     limits = np.array([kind.leverage_limit for kind in model.catalogue.actions])[rows.kind]
@@ -89,10 +105,11 @@ def coverage(model: RewardModel, rows: Rows) -> CoverageTable:
     low, high = np.maximum(judged.rewards - reach, LEAST), np.minimum(judged.rewards + reach, MOST)
     is_flagged = judged.leverages > limits
     holds = ((rows.reward >= low) & (rows.reward <= high)) | is_flagged
+    seen = _Seen(holds, is_flagged, high - low, np.ones(len(rows)) if weights is None else weights)
     return CoverageTable(
-        overall=_count(holds, is_flagged, high - low),
+        overall=_count(seen),
         by_action={
-            type_: _count(holds[at], is_flagged[at], (high - low)[at])
+            type_: _count(_Seen(*(column[at] for column in seen)))
             for kind, type_ in enumerate(model.catalogue.types)
             if (at := rows.kind == kind).any()
         },
@@ -112,20 +129,21 @@ def _quantile(scores: NDArray[np.float64], share: float) -> float | None:
     return float(np.sort(scores)[rank - 1]) if 1 <= rank <= len(scores) else None
 
 
-def _count(
-    holds: NDArray[np.bool_], is_flagged: NDArray[np.bool_], widths: NDArray[np.float64]
-) -> Coverage:
-    rows, confident = len(holds), ~is_flagged
-    share = _mean(holds)
+def _count(seen: _Seen) -> Coverage:
+    share = _mean(seen.holds, seen.weights)
+    confident = ~seen.is_flagged
+    total, squares = float(seen.weights.sum()), float((seen.weights**2).sum())
+    size = total**2 / squares if squares else 0.0
     return Coverage(
-        rows=rows,
-        flagged=int(is_flagged.sum()),
+        rows=len(seen.holds),
+        effective_size=size,
+        flagged=_mean(seen.is_flagged, seen.weights),
         share=share,
-        error=math.sqrt(share * (1.0 - share) / rows) if rows else math.nan,
-        confident_share=_mean(holds[confident]),
-        mean_width=_mean(widths[confident]),
+        error=math.sqrt(share * (1.0 - share) / size) if size else math.nan,
+        confident_share=_mean(seen.holds[confident], seen.weights[confident]),
+        mean_width=_mean(seen.widths[confident], seen.weights[confident]),
     )
 
 
-def _mean(values: NDArray[np.generic]) -> float:
-    return float(values.mean()) if len(values) else math.nan
+def _mean(values: NDArray[np.generic], weights: NDArray[np.float64]) -> float:
+    return float(np.average(values, weights=weights)) if weights.any() else math.nan
