@@ -40,10 +40,11 @@ _DEFINITION = {
     "model": MODEL,
     "challengers": [{"version": "1.1.0"}],
     "primary": "reward_error",
+    "guardrails": [{"metric": "error_rate", "margin": 0.05}],
     "minimal_effect": 0.2,
     "start": True,
 }
-"""Errors a fifth smaller are worth finding; less is found with more units."""
+"""Errors a fifth smaller are worth finding; for less, or a narrower guardrail, more must ask."""
 
 
 @dataclass
