@@ -99,3 +99,5 @@ def _serve_one(
     for signal_number in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises them again at its end
         signal.signal(signal_number, lambda *_: server.handle_exit(signal.SIGTERM, None))
     server.run(sockets=[listener])
+    if server.has_abandoned:
+        os._exit(0)  # nobody reads what the thread still computes

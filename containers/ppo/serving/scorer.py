@@ -13,8 +13,9 @@ from serving.media import Format
 from serving.problems import ActionUnknown, Failed, Problem, QuestionRefused, TooLarge
 from serving.reading import Reader
 
-MOST_ROWS = 100_000
-"""Actions that one request may have judged; about 40 MB of answers."""
+MOST_ROWS = 300_000
+"""Actions that one request may have judged: a catalogue's for each state that 6 MB of lines hold,
+which is 100 MB of answers."""
 AT_ONCE = 500
 """Questions that are answered and encoded together."""
 _encode = msgspec.json.Encoder().encode

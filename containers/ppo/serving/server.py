@@ -52,6 +52,8 @@ class Server(uvicorn.Server):
         self._app = app
         self._lifeline_fd = lifeline_fd
         self._report_ready = report_ready
+        self.has_abandoned = False
+        """Whether the drain ended before the last answer; a thread may still be busy then."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -86,7 +88,8 @@ class Server(uvicorn.Server):
             for connection in self._connections():
                 connection.end_if_idle()
             await asyncio.sleep(0.02)
-        if self._connections():
+        self.has_abandoned = bool(self._connections())
+        if self.has_abandoned:
             log("WARNING", "requests_abandoned", connections=len(self._connections()))
         self._app.close()
         log("INFO", "drain_ended", duration_s=round(loop.time() - started_s, 3))

@@ -98,7 +98,7 @@ BODIES = {
         b'{"instances": [' + b",".join([TEXT.encode()] * 10_001) + b"]}",
         "invalid-question",
     ),
-    "100,008 actions": (
+    "300,200 actions": (
         b'{"instances": ['
         + b",".join(
             [
@@ -106,7 +106,7 @@ BODIES = {
                 + b",".join([b'{"type":"ESCALATE"}'] * 200)
                 + b"]}"
             ]
-            * 501
+            * 1501
         )
         + b"]}",
         "too-large",
