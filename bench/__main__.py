@@ -14,6 +14,8 @@ BENCHES = (
     "fold",
     "analysis_from_sums",
     "onnx_scorer",
+    "ppo_serving",
+    "ppo_training",
     "archive_inspection",
 )
 
