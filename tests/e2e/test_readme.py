@@ -18,7 +18,7 @@ def test_the_commands_of_a_first_model_run_as_printed(doors):
     script = script.replace("http://localhost:4566", doors.cloud.aws_endpoint_url)
 
     done = subprocess.run(
-        ["timeout", "120", "bash", "-euo", "pipefail", "-c", script],
+        ["timeout", "300", "bash", "-euo", "pipefail", "-c", script],
         cwd=ROOT,
         env={"PATH": "/usr/local/bin:/usr/bin:/bin", **doors.cloud.environ()},
         capture_output=True,
