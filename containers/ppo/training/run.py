@@ -157,7 +157,13 @@ def _learn_policy(
     places: Places,
     is_stopping: Callable[[], bool],
 ) -> Learnt:
-    wanted = ppo.PpoSettings(steps=settings.ppo_steps, seed=settings.seed, guarded=settings.guarded)
+    wanted = ppo.PpoSettings(
+        steps=settings.ppo_steps,
+        environments=settings.ppo_environments,
+        learning_rate=settings.ppo_learning_rate,
+        seed=settings.seed,
+        guarded=settings.guarded,
+    )
     fingerprint = _fingerprint(settings, wanted, prepared)
     before = checkpoints.find(places.checkpoints, fingerprint)
     curve: list[dict[str, Any]] = [] if before is None else before.curve

@@ -28,8 +28,11 @@ class Hyperparameters(
     minimum_episodes: Count = 50
     minimum_observations: Count = 5
     """Rarer actions are left out of the catalogue."""
-    ppo_steps: Count = 2_000_000
-    """Steps of the environment."""
+    ppo_steps: Count = 1_000_000
+    """Steps of the simulated environments."""
+    ppo_environments: Annotated[int, msgspec.Meta(ge=1, le=4_096)] = 256
+    """Simulated side by side; half as many learn more from fewer steps, and take longer a step."""
+    ppo_learning_rate: Annotated[float, msgspec.Meta(gt=0, le=0.1)] = 0.004
     pessimism: Annotated[float, msgspec.Meta(ge=0, le=100)] = 1.0
     """How many standard errors a learnt reward is lowered where the log is thin."""
     guarded: bool = True
