@@ -96,6 +96,8 @@ def test_the_manifest_tells_how_the_model_came_about(whole):
         "minimum_episodes": 50,
         "minimum_observations": 5,
         "pessimism": 1.0,
+        "ppo_environments": 256,
+        "ppo_learning_rate": 0.004,
         "ppo_steps": CHUNKS * CHUNK,
         "seed": 1,
         "simulated_episodes": 0,
