@@ -63,7 +63,7 @@ def cpu_s() -> float:
 
 
 def run_ours() -> None:
-    ppo, networks = import_module("training.ppo"), import_module("training.networks")
+    ppo, networks = import_module("training.policy.ppo"), import_module("training.policy.networks")
     simulator = import_module("simulator.vectorised").IncidentSimulator
     course = Course()
 

@@ -15,15 +15,19 @@ from reward import artifact
 from reward.model import RewardModel
 from reward.questions import State
 from simulator.incidents import ACTIONS
-from training import checkpoints, evaluation, intervals, learning, pictures, ppo, rewards
-from training.channel import ChannelRefused, Episode, read_episodes
-from training.dataset import Dataset, Rows
-from training.known import is_of_the_simulator
-from training.learned import LearnedSimulator, Thinness
-from training.outcomes import learn_outcomes
+from training import checkpoints
+from training.episodes import learning
+from training.episodes.channel import ChannelRefused, Episode, read_episodes
+from training.episodes.dataset import Dataset, Rows
 from training.places import Places
+from training.policy import ppo
+from training.policy.learned import LearnedSimulator, Thinness
+from training.policy.outcomes import learn_outcomes
+from training.policy.simulating import Simulator
+from training.report import evaluation, pictures
+from training.report.known import is_of_the_simulator
+from training.rewards import fitting, intervals
 from training.settings import Hyperparameters, SettingsRefused, read_hyperparameters
-from training.simulating import Simulator
 
 GOLDEN_STATES = 8
 _GUIDES_OWN = {
@@ -106,8 +110,8 @@ def _prepare(settings: Hyperparameters, episodes: Sequence[Episode]) -> Prepared
         episodes, seed=settings.seed, minimum_observations=settings.minimum_observations
     )
     dataset = learnt.dataset
-    fitted = rewards.fit_rewards(dataset.catalogue, dataset.fit)
-    bare = rewards.without_policy(dataset.catalogue, fitted)
+    fitted = fitting.fit_rewards(dataset.catalogue, dataset.fit)
+    bare = fitting.without_policy(dataset.catalogue, fitted)
     calibrated = intervals.calibrate(bare, fit=dataset.fit, calibration=dataset.calibration)
     model = bare._replace(catalogue=calibrated.catalogue)
     _say(f"{len(dataset.catalogue.types)} actions, {len(dataset.catalogue.features)} features")

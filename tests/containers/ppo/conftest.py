@@ -10,7 +10,10 @@ os.environ.setdefault(
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # The folders of these tests bear the same names; what is imported first keeps the name.
-import reward  # noqa: E402, F401
-import serving  # noqa: E402, F401
-import simulator  # noqa: E402, F401
-import training  # noqa: E402, F401
+import reward  # noqa: F401
+import serving  # noqa: F401
+import simulator  # noqa: F401
+import training.episodes
+import training.policy
+import training.report
+import training.rewards  # noqa: F401

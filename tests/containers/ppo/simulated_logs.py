@@ -11,10 +11,10 @@ import numpy as np
 from reward.model import RewardModel, shapes
 from reward.predictor import Predictor
 from simulator.episodes import write_episodes
-from training.channel import read_episodes
-from training.dataset import Dataset
-from training.learning import learn
-from training.networks import new_tensors
+from training.episodes.channel import read_episodes
+from training.episodes.dataset import Dataset
+from training.episodes.learning import learn
+from training.policy.networks import new_tensors
 
 PENALTY = 3.0
 

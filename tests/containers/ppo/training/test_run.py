@@ -18,7 +18,7 @@ from safetensors import safe_open
 from safetensors.numpy import load as load_arrays
 from training import checkpoints
 from training.places import UNTOLD
-from training.ppo import PpoSettings
+from training.policy.ppo import PpoSettings
 from training_jobs import QUESTION, RARE, Job, lay_out, make_lines
 
 LINES = make_lines()

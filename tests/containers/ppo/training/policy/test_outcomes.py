@@ -11,8 +11,8 @@ from reward.features import Encoder
 from reward.predictor import Predictor
 from reward.questions import read_state
 from simulator.episodes import write_episodes
-from training.known import Known
-from training.outcomes import DONE, UNTOLD, find_repeats, learn_outcomes
+from training.policy.outcomes import DONE, UNTOLD, find_repeats, learn_outcomes
+from training.report.known import Known
 
 EPISODES = 1500
 """Standard errors of the shares below are at most 0.04 with so many."""

@@ -26,7 +26,7 @@ from simulator.incidents import (
     is_repeat,
 )
 from simulator.vectorised import IncidentSimulator
-from training.dataset import Rows
+from training.episodes.dataset import Rows
 
 CHUNK = 4_096
 """States predicted at once; products of pairs take memory."""

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from reward.catalogue import ChoiceParam, NumberParam
 from reward.questions import Action, State, TakenAction
-from training.channel import ChannelRefused, Episode, Step
-from training.learning import encode, learn
+from training.episodes.channel import ChannelRefused, Episode, Step
+from training.episodes.learning import encode, learn
 
 
 def make_step(type_: str = "RESTART", *, done: bool = True, **changes: Any) -> Step:

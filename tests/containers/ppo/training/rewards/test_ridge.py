@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from training import ridge
-from training.pairs import MOST_PAIRS, choose_pairs, multiply
+from training.rewards import ridge
+from training.rewards.pairs import MOST_PAIRS, choose_pairs, multiply
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(12, 30), (40, 7)])

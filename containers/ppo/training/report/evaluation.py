@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 from reward.model import RewardModel
 from reward.predictor import Predictor
 from scipy.stats import spearmanr
-from training import intervals, off_policy
-from training.dataset import Dataset, Rows
-from training.known import Known
-from training.learned import draw
-from training.networks import logits_of
-from training.simulating import Simulator
+from training.episodes.dataset import Dataset, Rows
+from training.policy.learned import draw
+from training.policy.networks import logits_of
+from training.policy.simulating import Simulator
+from training.report import off_policy
+from training.report.known import Known
+from training.rewards import intervals
 
 SHIFTED_ROWS = 20_000
 ROLLED_OUT = 4_096

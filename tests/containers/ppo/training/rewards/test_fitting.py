@@ -13,11 +13,11 @@ from reward.questions import Action, State
 from simulated_logs import make_dataset
 from simulator.episodes import write_episodes
 from sklearn.ensemble import HistGradientBoostingRegressor
-from training.channel import Episode, Step, read_episodes
-from training.dataset import Dataset, Rows
-from training.known import Known
-from training.learning import encode, learn
-from training.rewards import FittedRewards, fit_rewards, without_policy
+from training.episodes.channel import Episode, Step, read_episodes
+from training.episodes.dataset import Dataset, Rows
+from training.episodes.learning import encode, learn
+from training.report.known import Known
+from training.rewards.fitting import FittedRewards, fit_rewards, without_policy
 
 NOISE = 0.5
 

@@ -15,7 +15,7 @@ from reward.catalogue import LEAST, MOST, Catalogue
 from reward.features import Encoder, default_action
 from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
-from training.dataset import Rows
+from training.episodes.dataset import Rows
 
 DONE, UNTOLD = 0, 1
 """Places on the axis of outcomes: the episode ends; it goes on and the log names no result."""

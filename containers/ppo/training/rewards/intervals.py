@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from reward.catalogue import LEAST, MOST, UNCALIBRATED, Catalogue
 from reward.model import RewardModel
 from reward.predictor import Predictor
-from training.dataset import Rows
+from training.episodes.dataset import Rows
 
 SLACK = 1.001
 """On the leverage limit: the same state sums up a little differently in another batch."""

@@ -4,7 +4,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from training import pictures
+from training.report import pictures
 
 CURVE = [
     {"steps": 40_960, "mean_return": None},

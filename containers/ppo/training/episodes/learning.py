@@ -11,8 +11,8 @@ import numpy as np
 from reward.catalogue import ActionKind, Catalogue, ChoiceParam, NumberDetail, NumberParam
 from reward.features import Encoder, names_of
 from reward.questions import Action, State
-from training.channel import ChannelRefused, Episode, Step
-from training.dataset import Dataset, Rows
+from training.episodes.channel import ChannelRefused, Episode, Step
+from training.episodes.dataset import Dataset, Rows
 
 MINIMUM_EPISODES = 10
 """Fewer cannot be split in three."""

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import simulated_logs
 from simulator import exact, policies
-from training.dataset import Dataset
-from training.evaluation import Report, evaluate, metrics
-from training.known import Known, is_of_the_simulator
-from training.learned import LearnedSimulator, Thinness
-from training.outcomes import learn_outcomes
+from training.episodes.dataset import Dataset
+from training.policy.learned import LearnedSimulator, Thinness
+from training.policy.outcomes import learn_outcomes
+from training.report.evaluation import Report, evaluate, metrics
+from training.report.known import Known, is_of_the_simulator
 
 EPISODES = 1500
 

@@ -8,10 +8,10 @@ import pytest
 from reward.catalogue import LEAST, MOST
 from reward.model import RewardModel
 from simulated_logs import make_dataset
-from training.dataset import Dataset, Rows
-from training.intervals import Calibrated, calibrate, coverage
-from training.known import Known
-from training.rewards import fit_rewards, without_policy
+from training.episodes.dataset import Dataset, Rows
+from training.report.known import Known
+from training.rewards.fitting import fit_rewards, without_policy
+from training.rewards.intervals import Calibrated, calibrate, coverage
 
 EPISODES = 3_000
 

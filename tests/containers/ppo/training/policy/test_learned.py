@@ -12,10 +12,10 @@ import simulated_logs
 from reward.features import Encoder
 from reward.predictor import Predictor
 from reward.questions import State, TakenAction, read_state
-from training.known import Known
-from training.learned import LearnedSimulator, Simulated, Thinness, draw
-from training.outcomes import DONE, Outcomes, learn_outcomes
-from training.ppo import PpoSettings, train
+from training.policy.learned import LearnedSimulator, Simulated, Thinness, draw
+from training.policy.outcomes import DONE, Outcomes, learn_outcomes
+from training.policy.ppo import PpoSettings, train
+from training.report.known import Known
 
 EPISODES = 1500
 KEY = jax.random.PRNGKey(5)

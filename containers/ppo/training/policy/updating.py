@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from training.networks import logits_of, values_of
-from training.simulating import Simulator
+from training.policy.networks import logits_of, values_of
+from training.policy.simulating import Simulator
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from training.channel import ChannelRefused, read_episodes
+from training.episodes.channel import ChannelRefused, read_episodes
 
 FACTORS = {"resolution": 3.0, "time": -1.0, "risk": -0.5, "cost": -0.25}
 

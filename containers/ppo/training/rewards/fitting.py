@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from reward.catalogue import Catalogue
 from reward.model import RewardModel, shapes
-from training import ridge
-from training.dataset import Rows
-from training.pairs import choose_pairs, multiply
-from training.ridge import PENALTIES, Floats, Spectrum
+from training.episodes.dataset import Rows
+from training.rewards import ridge
+from training.rewards.pairs import choose_pairs, multiply
+from training.rewards.ridge import PENALTIES, Floats, Spectrum
 
 PAIR_VARIANCES = (0.0, 0.1, 0.3, 1.0)
 """Of the prior of a product's weight, where a feature's is 1; leave-one-out errors choose."""

@@ -8,8 +8,8 @@ import simulated_logs
 from simulator import exact, policies
 from simulator.documents import situation_of
 from simulator.incidents import ACTIONS, Situation
-from training.dataset import Rows
-from training.off_policy import OffPolicy, estimate
+from training.episodes.dataset import Rows
+from training.report.off_policy import OffPolicy, estimate
 
 
 def make_rows(

@@ -9,9 +9,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
-from training.networks import new_tensors
-from training.simulating import Simulator
-from training.updating import Chance, Learner, PpoSettings, Seen, new_optimiser, rates_of, update
+from training.policy.networks import new_tensors
+from training.policy.simulating import Simulator
+from training.policy.updating import (
+    Chance,
+    Learner,
+    PpoSettings,
+    Seen,
+    new_optimiser,
+    rates_of,
+    update,
+)
 
 _compiled_update = jax.jit(
     update, static_argnums=(0, 1), compiler_options={"xla_backend_optimization_level": 1}

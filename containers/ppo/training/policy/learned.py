@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from reward.catalogue import LEAST, MOST, Catalogue
 from reward.features import Encoder
 from reward.questions import State
-from training.outcomes import DONE, Outcomes
+from training.policy.outcomes import DONE, Outcomes
 
 MOST_STARTS = 2_000
 """Different first states that are kept; the commonest."""

@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from safetensors.numpy import load, save
-from training.networks import probabilities_of, values_of
-from training.ppo import PpoSettings, Progress, Snapshot, SnapshotRefused, train
+from training.policy.networks import probabilities_of, values_of
+from training.policy.ppo import PpoSettings, Progress, Snapshot, SnapshotRefused, train
 
 OPTIMUM = 0.9
 LOOK = 0

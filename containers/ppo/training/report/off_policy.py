@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from training.dataset import Rows
+from training.episodes.dataset import Rows
 
 LEAST_EFFECTIVE_SIZE = 10.0
 """With fewer effective episodes no estimate is given."""
