@@ -106,8 +106,8 @@ def main() -> int:
     holds = report(f"floor: {FLOOR_PERCENT} %", found[OURS][-1]["percent"], FLOOR_PERCENT)
     learnt = learn_from_log()
     print(
-        f"a whole job on {EPISODES:,} logged episodes: R2 {learnt['reward_r2_of_ceiling']:.2f} of what"
-        f" is reachable, intervals hold {learnt['coverage']:.1%}"
+        f"a whole job on {EPISODES:,} logged episodes: R2 {learnt['reward_r2_of_ceiling']:.2f} of"
+        f" what is reachable, intervals hold {learnt['coverage']:.1%}"
     )
     floor = f"floor: {FLOOR_FROM_LOG_PERCENT:.0f} % from the log alone"
     holds &= report(floor, learnt["policy_percent"], FLOOR_FROM_LOG_PERCENT)

@@ -58,7 +58,7 @@ def _details(key: str, value: bool | float | str | list[str]) -> Iterator[str]:
 class Look(NamedTuple):
     """A state as the model sees it, and what is strange; a state with any gets no narrow interval.
 
-    z = (1, features, columns of an action's parameters); the last ones are 0 until `mark_params`.
+    z = (1, features, columns of an action's parameters); the last ones are 0 until `add_action`.
     """
 
     z: Floats
@@ -74,6 +74,7 @@ class Encoder:
         self.columns = 1 + max((_columns(kind) for kind in catalogue.actions), default=0)
         """Of an action's parameters; the first one is always 0, so that no axis is empty."""
         self.action_index = {kind.type: i for i, kind in enumerate(catalogue.actions)}
+        self._kinds = catalogue.actions
         self._params_by_action = {
             kind.type: {param.name: param for param in kind.params} for kind in catalogue.actions
         }
@@ -103,29 +104,32 @@ class Encoder:
             strange.append(Flaw("state.severity", f"{state.severity[:50]!r} {_UNSEEN}"))
         else:
             z[place] = 1.0
-        known, _ = self._mark_words(z, state.incident)
-        if not known:
+        find, is_known = self._place_by_word.get, False
+        for word in _WORD.findall(state.incident.lower()):
+            if (place := find(word)) is not None:
+                z[place] = 1.0
+                is_known = True
+        if not is_known:
             because = f"none of its words was seen in training: {state.incident[:50]!r}"
             strange.append(Flaw("state.incident", because))
-        for i, text in enumerate(state.symptoms):
-            known, all_of_them = self._mark_words(z, text)
-            if known < all_of_them or not known:
-                strange.append(Flaw(f"state.symptoms[{i}]", f"{text[:50]!r} {_UNSEEN}"))
+        if state.symptoms:
+            self._look_at_symptoms(z, strange, state.symptoms)
         if state.actions_taken:
             self._look_at_taken(z, strange, state.actions_taken)
         for key, value in state.details.items():
             self._look_at_detail(z, strange, key, value)
         return Look(z, strange)
 
-    def _mark_words(self, z: Floats, text: str) -> tuple[int, int]:
-        """Return how many words are known, of how many: prose may hold new ones, a symptom not."""
-        find, known = self._place_by_word.get, 0
-        found = _WORD.findall(text.lower())
-        for word in found:
-            if (place := find(word)) is not None:
-                z[place] = 1.0
-                known += 1
-        return known, len(found)
+    def _look_at_symptoms(self, z: Floats, strange: list[Flaw], symptoms: tuple[str, ...]) -> None:
+        """Every word of a symptom must be known, unlike those of prose."""
+        find = self._place_by_word.get
+        for i, text in enumerate(symptoms):
+            places = [find(word) for word in _WORD.findall(text.lower())]
+            for place in places:
+                if place is not None:
+                    z[place] = 1.0
+            if None in places or not places:
+                strange.append(Flaw(f"state.symptoms[{i}]", f"{text[:50]!r} {_UNSEEN}"))
 
     def _look_at_taken(
         self, z: Floats, strange: list[Flaw], taken: tuple[TakenAction, ...]
@@ -187,33 +191,48 @@ class Encoder:
         _mark_params(u, 1, kind, action)
         return u
 
-    def mark_params(self, z: Floats, kind: ActionKind, action: Action) -> None:
-        """Write the same at the end of a look's z, which holds no other action's."""
-        _mark_params(z, 2 + self.width, kind, action)
+    def add_action(self, look: Look, action: Action, at: str) -> tuple[int, list[Flaw]]:
+        """Write the same at the end of the look's z, which holds no other action's.
+
+        Return the action's place in the catalogue, and what is strange about it and the state.
+        Raises UnknownAction.
+        """
+        i = self.action_index.get(action.type)
+        if i is None:
+            i = self.kind_of(action, at)
+        kind, strange = self._kinds[i], look.strange
+        if action.params:
+            strange = strange + self.strange_params(kind, action, at)
+        if kind.params:
+            _mark_params(look.z, 2 + self.width, kind, action)
+        return i, strange
 
     def strange_params(self, kind: ActionKind, action: Action, at: str) -> list[Flaw]:
         """Name the parameters, values and choices that this action never had in training."""
         seen = self._params_by_action[kind.type]
         found: list[Flaw] = []
         for name, value in action.params.items():
-            place, param = f"{at}.params.{name}", seen.get(name)
-            if param is None:
-                found.append(Flaw(place, _UNSEEN))
-            elif isinstance(param, ChoiceParam):
-                if _text(value) not in param.choices:
-                    found.append(Flaw(place, f"{_text(value)[:50]!r} {_UNSEEN}"))
-            elif not _is_number(value):
-                found.append(Flaw(place, "was always a number in training"))
-            elif not param.low <= value <= param.high:
-                found.append(Flaw(place, _outside(value, param)))
+            because = _strangeness(value, seen.get(name))
+            if because is not None:
+                found.append(Flaw(f"{at}.params.{name}", because))
         return found
+
+
+def _strangeness(value: bool | float | str, param: NumberParam | ChoiceParam | None) -> str | None:
+    if type(param) is NumberParam:
+        if type(value) is not int and type(value) is not float:
+            return "was always a number in training"
+        return None if param.low <= value <= param.high else _outside(value, param)
+    if type(param) is ChoiceParam:
+        return None if _text(value) in param.choices else f"{_text(value)[:50]!r} {_UNSEEN}"
+    return _UNSEEN
 
 
 def _mark_params(u: Floats, at: int, kind: ActionKind, action: Action) -> None:
     for param in kind.params:
         value = action.params.get(param.name, param.default)
-        if isinstance(param, NumberParam):
-            number = value if _is_number(value) else param.default
+        if type(param) is NumberParam:
+            number = value if type(value) is int or type(value) is float else param.default
             u[at] = _scaled(number, param.low, param.high)
             at += 1
         else:

@@ -1,7 +1,7 @@
 """Answers questions: rewards by factor with their intervals, and what the policy would do.
 No HTTP, no files. One question has a short way of its own, which computes what the batch does."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from math import exp, isfinite, sqrt
 from typing import Any, NamedTuple
 
@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from reward.catalogue import LEAST, MOST, UNCALIBRATED
-from reward.features import Encoder, Floats, default_action
+from reward.features import Encoder, Floats, Look, default_action
 from reward.fused import Fused, fuse
 from reward.model import RewardModel, Tensors
 from reward.problems import Flaw, ModelFailed
@@ -62,6 +62,8 @@ class Predictor:
         self._fused = fuse(self._encoder, model.tensors)
         self._types = model.catalogue.types
         self._factors = model.catalogue.factors
+        self._kinds = model.catalogue.actions
+        self._coverage = model.catalogue.coverage
         self._defaults = [default_action(kind) for kind in model.catalogue.actions]
 
     def answer(
@@ -95,39 +97,30 @@ class Predictor:
         fused = self._fused
         if fused is None:
             return self.answer([question])[0]
-        z, strange = self._encoder.look(question.state)
-        taken = {each.type for each in question.state.actions_taken}
-        if question.is_ranking:
-            actions = self._defaults if question.actions is None else question.actions
-            parts = [
-                self._part_of(fused, z.copy(), action, f"proposedActions[{k}]", strange, taken)
-                | {"action": action}
-                for k, action in enumerate(actions)
-            ]
-            answer = _ranked(parts)
+        state, actions, is_ranking = question
+        look = self._encoder.look(state)
+        taken = {each.type for each in state.actions_taken}
+        if is_ranking:
+            answer = _ranked(self._parts(fused, look, actions, taken))
+            *logits, value = fused.advise(look.z)
         else:
-            (action,) = question.actions or ()
-            answer = self._part_of(fused, z, action, "proposedAction", strange, taken)
-        logits, value = fused.advise(z)
+            (action,) = actions or ()
+            kind, strange = self._encoder.add_action(look, action, "proposedAction")
+            (*factors, leverage), (*logits, value) = fused.judge_and_advise(kind, look.z)
+            answer = self._part(kind, factors, leverage, strange, is_guarded=action.type in taken)
         answer.update(self._advice(self._chances(logits, taken), value))
         return answer
 
-    def _part_of(
-        self,
-        fused: Fused,
-        z: Floats,
-        action: Action,
-        at: str,
-        strange: list[Flaw],
-        taken: set[str],
-    ) -> Answer:
-        kind = self._encoder.kind_of(action, at)
-        known = self.catalogue.actions[kind]
-        if action.params:
-            strange = strange + self._encoder.strange_params(known, action, at)
-        self._encoder.mark_params(z, known, action)
-        factors, leverage = fused.judge(kind, z)
-        return self._part(kind, factors, leverage, strange, is_guarded=action.type in taken)
+    def _parts(
+        self, fused: Fused, look: Look, actions: tuple[Action, ...] | None, taken: set[str]
+    ) -> Iterator[Answer]:
+        for k, action in enumerate(self._defaults if actions is None else actions):
+            own = Look(look.z.copy(), look.strange)
+            kind, strange = self._encoder.add_action(own, action, f"proposedActions[{k}]")
+            *factors, leverage = fused.judge(kind, own.z)
+            is_guarded = action.type in taken
+            part = self._part(kind, factors, leverage, strange, is_guarded=is_guarded)
+            yield part | {"action": action}
 
     def rewards(self, xs: Floats, kinds: NDArray[np.intp], us: Floats) -> tuple[Floats, Floats]:
         """Predict the factors, shape (rows, factors), and the leverages, shape (rows,).
@@ -204,7 +197,8 @@ class Predictor:
         *,
         is_guarded: bool,
     ) -> Answer:
-        known = self.catalogue.actions[kind]
+        known, coverage = self._kinds[kind], self._coverage
+        leverage = max(leverage, 0.0)
         total = sum(factors)
         if not isfinite(total + leverage):
             raise ModelFailed(f"the reward of {known.type} came out as {total} +- {leverage}")
@@ -219,16 +213,15 @@ class Predictor:
             because = f"too few episodes took {known.type} to say how far off its reward may be"
             strange = [*strange, Flaw("action", because)]
         half_width = MOST - LEAST if strange else known.half_width * sqrt(1.0 + leverage)
+        low, high = total - half_width, total + half_width
         return {
             "reward": total,
             "factors": dict(zip(self._factors, factors, strict=True)),
             "interval": Interval(
-                max(total - half_width, LEAST),
-                min(total + half_width, MOST),
-                self.catalogue.coverage,
+                LEAST if low < LEAST else low, MOST if high > MOST else high, coverage
             ),
             "guarded": is_guarded,
-            "outOfDistribution": [Strange(at, because) for at, because in strange],
+            "outOfDistribution": [Strange(*flaw) for flaw in strange] if strange else [],
         }
 
     def _advise(self, xs: Floats, questions: Sequence[Question]) -> list[Answer]:
@@ -264,5 +257,5 @@ class Predictor:
         }
 
 
-def _ranked(parts: list[Answer]) -> Answer:
+def _ranked(parts: Iterable[Answer]) -> Answer:
     return {"ranking": sorted(parts, key=lambda part: part["reward"], reverse=True)}

@@ -8,11 +8,16 @@ import termios
 from typing import Any
 
 from serving.app import INLINE_BYTES, App, Heads, read_heads
-from serving.media import OFFERED
+from serving.media import OFFERED, Format
 from serving.problems import HeadTooLarge, InvalidHttp, Problem, TooSlow
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-PROBLEM = "application/problem+json"
+PROBLEM = b"application/problem+json"
+ENDS = b"connection: close\r\n"
+_ANSWER_HEADS: dict[Format, bytes] = {
+    format_: b"%bcontent-type: %b\r\ncontent-length: " % (STATUS_LINE[200], media.encode())
+    for format_, media in OFFERED.items()
+}
 MOST_HEAD_BYTES = 64 * 1024
 HEAD_S = 10.0
 """From the first byte of a head to its last."""
@@ -36,6 +41,8 @@ class Connection(HttpToolsProtocol):
         self._body = b""
         self._is_receiving = self._is_in_head = False
         self._head_bytes = 0
+        self._now_s = 0.0
+        """When the bytes arrived that are being parsed."""
         self.deadline_s = math.inf
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -43,17 +50,30 @@ class Connection(HttpToolsProtocol):
         self.deadline_s = self.loop.time() + IDLE_S
 
     def on_message_begin(self) -> None:
-        super().on_message_begin()
+        self.url = b""
+        self.headers = []
         self._is_receiving = self._is_in_head = True
         self._head_bytes = 0
-        self.deadline_s = self.loop.time() + HEAD_S
+        self.deadline_s = self._now_s + HEAD_S
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         self._is_in_head = False
-        self.deadline_s = self.loop.time() + self._request_s
+        self.deadline_s = self._now_s + self._request_s
         self._heads = self._read_small()
         if self._heads is None:
-            super().on_headers_complete()
+            self._begin_call()
+
+    def _begin_call(self) -> None:
+        """Let uvicorn make of the head what it would have made as the head arrived."""
+        url, headers = self.url, self.headers
+        super().on_message_begin()
+        super().on_url(url)
+        for name, value in headers:
+            super().on_header(name, value)
+        super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         if self._heads is None:
@@ -68,14 +88,17 @@ class Connection(HttpToolsProtocol):
             self.deadline_s = math.inf
             return
         heads, body, self._heads, self._body = self._heads, self._body, None, b""
-        self.deadline_s = self.loop.time() + IDLE_S
+        self.deadline_s = self._now_s + IDLE_S
         self.server_state.total_requests += 1
+        ends = ENDS if self._short.is_draining else b""
         try:
             format_, answer = self._short.answer(heads, body)
-            self._write(200, OFFERED[format_], answer)
+            self.transport.write(
+                b"%b%d\r\n%b\r\n%b" % (_ANSWER_HEADS[format_], len(answer), ends, answer)
+            )
         except Problem as problem:
-            self._write(problem.status, PROBLEM, problem.body(), *problem.headers)
-        if self._short.is_draining:
+            self._refuse_with(problem, ends)
+        if ends:
             self.transport.close()
 
     def _read_small(self) -> Heads | None:
@@ -97,23 +120,16 @@ class Connection(HttpToolsProtocol):
             return None
         return heads if 0 < heads.length <= INLINE_BYTES and not heads.expects else None
 
-    def _write(
-        self,
-        status: int,
-        media: str,
-        body: bytes,
-        *headers: tuple[bytes, bytes],
-        ends: bool = False,
-    ) -> None:
-        more = b"".join([b"%b: %b\r\n" % header for header in headers]) if headers else b""
-        if ends or self._short.is_draining:
-            more += b"connection: close\r\n"
+    def _refuse_with(self, problem: Problem, ends: bytes) -> None:
+        body = problem.body()
+        more = b"".join([b"%b: %b\r\n" % header for header in problem.headers])
         self.transport.write(
-            b"%bcontent-type: %b\r\ncontent-length: %d\r\n%b\r\n%b"
-            % (STATUS_LINE[status], media.encode(), len(body), more, body)
+            b"%bcontent-type: %b\r\ncontent-length: %d\r\n%b%b\r\n%b"
+            % (STATUS_LINE[problem.status], PROBLEM, len(body), more, ends, body)
         )
 
     def data_received(self, data: bytes) -> None:
+        self._now_s = self.loop.time()
         super().data_received(data)
         if self._is_in_head:
             self._head_bytes += len(data)
@@ -158,5 +174,5 @@ class Connection(HttpToolsProtocol):
             return
         self._is_receiving = False
         if not (self._is_answering and cycle.response_started):
-            self._write(problem.status, PROBLEM, problem.body(), ends=True)
+            self._refuse_with(problem, ENDS)
         self.transport.close()
