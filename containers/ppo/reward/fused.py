@@ -19,35 +19,26 @@ _SATURATED = 20.0
 class Fused(NamedTuple):
     """Weights over z = (1, features, params) as `features.Look` has it.
 
-    All matrices take vectors from the left. joined: for each action, the quadratic forms of the
-    factors and of the leverage, and the first layer of actor and critic, side by side, shape
-    (width, forms * width + units). second, last: the further layers.
+    forms: for each action, the quadratic forms of the factors and of the leverage, one below the
+    other, shape (forms * width, width). first: of actor and critic, shape (units, width). second,
+    last: their further layers side by side, for vectors from the left.
     """
 
-    joined: tuple[Floats, ...]
+    forms: tuple[Floats, ...]
+    first: Floats
     second: Floats
     last: Floats
 
-    def judge(self, kind: int, z: Floats) -> list[float]:
-        """Return factors, then leverage; kind: the action's place in the catalogue."""
-        return _close(z.dot(self.joined[kind][:, :-_UNITS]), z)
+    def judge(self, kind: int, z: Floats) -> tuple[list[float], float]:
+        """Return factors and leverage; kind: the action's place in the catalogue."""
+        *factors, leverage = self.forms[kind].dot(z).reshape(-1, z.size).dot(z).tolist()
+        return factors, max(leverage, 0.0)
 
-    def advise(self, z: Floats) -> list[float]:
-        """Return logits, then value; parameters in z mean nothing to them."""
-        return self._deepen(z.dot(self.joined[0][:, -_UNITS:]))
-
-    def judge_and_advise(self, kind: int, z: Floats) -> tuple[list[float], list[float]]:
-        """Return both of one action for less."""
-        both = z.dot(self.joined[kind])
-        return _close(both[:-_UNITS], z), self._deepen(both[-_UNITS:])
-
-    def _deepen(self, first: Floats) -> list[float]:
-        return np.tanh(np.tanh(first).dot(self.second)).dot(self.last).tolist()
-
-
-def _close(halves: Floats, z: Floats) -> list[float]:
-    """From Fz of all forms F to z'Fz."""
-    return halves.reshape(-1, len(z)).dot(z).tolist()
+    def advise(self, z: Floats) -> tuple[list[float], float]:
+        """Return logits and value; parameters in z mean nothing to them."""
+        hidden = np.tanh(np.tanh(self.first.dot(z)).dot(self.second))
+        *logits, value = hidden.dot(self.last).tolist()
+        return logits, value
 
 
 def fuse(encoder: Encoder, tensors: Tensors) -> Fused | None:
@@ -55,14 +46,13 @@ def fuse(encoder: Encoder, tensors: Tensors) -> Fused | None:
     catalogue = encoder.catalogue
     forms = len(catalogue.factors) + 1
     width = 1 + encoder.width + encoder.columns
-    if len(catalogue.actions) * width * (forms * width + _UNITS) * 4 > LARGEST_BYTES:
+    if len(catalogue.actions) * forms * width * width * 4 > LARGEST_BYTES:
         return None
-    first = _first_layer(tensors, width)
     return Fused(
-        joined=tuple(
-            np.concatenate([_forms(catalogue, tensors, kind, width), first]).T.copy()
-            for kind in range(len(catalogue.actions))
+        forms=tuple(
+            _forms(catalogue, tensors, kind, width) for kind in range(len(catalogue.actions))
         ),
+        first=_first_layer(tensors, width),
         second=_beside(tensors, "policy.hidden2", "value.hidden2", carries_biases=True),
         last=_beside(tensors, "policy.logits", "value.output", carries_biases=False),
     )

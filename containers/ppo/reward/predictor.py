@@ -102,12 +102,12 @@ class Predictor:
         taken = {each.type for each in state.actions_taken}
         if is_ranking:
             answer = _ranked(self._parts(fused, look, actions, taken))
-            *logits, value = fused.advise(look.z)
         else:
             (action,) = actions or ()
             kind, strange = self._encoder.add_action(look, action, "proposedAction")
-            (*factors, leverage), (*logits, value) = fused.judge_and_advise(kind, look.z)
+            factors, leverage = fused.judge(kind, look.z)
             answer = self._part(kind, factors, leverage, strange, is_guarded=action.type in taken)
+        logits, value = fused.advise(look.z)
         answer.update(self._advice(self._chances(logits, taken), value))
         return answer
 
@@ -117,7 +117,7 @@ class Predictor:
         for k, action in enumerate(self._defaults if actions is None else actions):
             own = Look(look.z.copy(), look.strange)
             kind, strange = self._encoder.add_action(own, action, f"proposedActions[{k}]")
-            *factors, leverage = fused.judge(kind, own.z)
+            factors, leverage = fused.judge(kind, own.z)
             is_guarded = action.type in taken
             part = self._part(kind, factors, leverage, strange, is_guarded=is_guarded)
             yield part | {"action": action}
@@ -198,7 +198,6 @@ class Predictor:
         is_guarded: bool,
     ) -> Answer:
         known, coverage = self._kinds[kind], self._coverage
-        leverage = max(leverage, 0.0)
         total = sum(factors)
         if not isfinite(total + leverage):
             raise ModelFailed(f"the reward of {known.type} came out as {total} +- {leverage}")
