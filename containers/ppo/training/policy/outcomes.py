@@ -82,11 +82,11 @@ class _Told(NamedTuple):
 def learn_outcomes(
     catalogue: Catalogue, rows: Rows, *, inverse_penalty: float = INVERSE_PENALTY
 ) -> Outcomes:
-    """Fit on the rows whose outcome is known and was not forced by the horizon."""
-    results = tuple(sorted({str(result) for result in rows.result} - {""}))
+    """Fit on the rows whose outcome is known and was not forced by the horizon, where there are."""
+    results = _name_results(catalogue, rows)
     size, width = 2 + len(results), rows.x.shape[1]
     is_last = rows.step + 1 >= catalogue.horizon
-    told = _told(catalogue, rows.where(_is_told(rows) & ~is_last), results)
+    told = _told(catalogue, rows.where(_is_usable(rows, is_last)), results)
     encoder = Encoder(catalogue)
     chances = np.zeros((2, len(catalogue.actions), size, 1 + width))
     rewards = np.zeros((2, len(catalogue.actions), 2, 1 + width))
@@ -118,6 +118,24 @@ def find_repeats(catalogue: Catalogue, rows: Rows) -> NDArray[np.bool_]:
     )
 
 
+def _name_results(catalogue: Catalogue, rows: Rows) -> tuple[str, ...]:
+    """Those that a feature tells of; of the others, as of prose, a state keeps nothing."""
+    told = {name.partition("=")[2] for name in catalogue.features if name.startswith("taken:")}
+    return tuple(sorted({str(result) for result in rows.result} & told - {""}))
+
+
+def _is_usable(rows: Rows, is_last: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Of an action that hardly has other rows, those at the horizon count, then those cut off:
+    it may be what every episode ends with, and episodes may have one step only."""
+    told = _is_told(rows)
+    found = told & ~is_last
+    for wider in (told, np.ones_like(told)):
+        counts = np.bincount(rows.kind, weights=found)
+        is_rare = counts[rows.kind] < ENOUGH
+        found |= wider & is_rare
+    return found
+
+
 def _is_told(rows: Rows) -> NDArray[np.bool_]:
     """False for the last step of an episode that was cut off: nobody knows what it led to."""
     goes_on = np.zeros(len(rows), bool)
@@ -126,8 +144,8 @@ def _is_told(rows: Rows) -> NDArray[np.bool_]:
 
 
 def _told(catalogue: Catalogue, rows: Rows, results: tuple[str, ...]) -> _Told:
-    place = {"": UNTOLD} | {result: 2 + i for i, result in enumerate(results)}
-    numbers = np.array([place[str(result)] for result in rows.result], np.intp)
+    place = {result: 2 + i for i, result in enumerate(results)}
+    numbers = np.array([place.get(str(result), UNTOLD) for result in rows.result], np.intp)
     return _Told(
         inputs=np.hstack([rows.x, rows.u]).astype(np.float64),
         kind=rows.kind,

@@ -161,3 +161,34 @@ def test_what_the_horizon_costs_is_learnt_apart_from_the_steps_before_it():
     # a first WAIT costs 1, the one at the horizon 3; five rows of no surprise are taken as seen
     rows = (dataset.fit.step == 2).sum()
     assert outcomes.late == pytest.approx(-2.0 * rows / (rows + 5), abs=0.1)
+
+
+def expect_first(lines: str, type_: str) -> float:
+    """What a first try is worth before any action was taken."""
+    dataset = simulated_logs.read_dataset(lines)
+    outcomes = learn_outcomes(dataset.catalogue, dataset.fit)
+    kinds = np.array([dataset.catalogue.types.index(type_)])
+    return float(outcomes.expected_rewards(dataset.fit.x[:1], kinds, np.array([False]))[0])
+
+
+@pytest.mark.parametrize("done", [False, True])
+def test_an_action_of_episodes_of_one_step_is_worth_what_was_logged(done: bool):
+    lines = make_lines([("WAIT", None, done)])
+
+    assert expect_first(lines, "WAIT") == pytest.approx(-1.0)
+
+
+def test_an_action_that_only_ends_episodes_is_worth_what_was_logged():
+    lines = make_lines([("LOOK", "seen", False), ("MEND", "solved", True)])
+
+    assert expect_first(lines, "MEND") == pytest.approx(-2.0)
+
+
+def test_results_that_no_feature_tells_of_are_no_outcomes_of_their_own():
+    lines = make_lines([("LOOK", "seen", False), ("LOOK", "seen", False), ("MEND", None, True)])
+    prose = [line.replace("seen", f"seen in log {i}") for i, line in enumerate(lines.split("\n"))]
+    dataset = simulated_logs.read_dataset("\n".join(prose))
+
+    outcomes = learn_outcomes(dataset.catalogue, dataset.fit)
+
+    assert outcomes.results == ()
