@@ -181,7 +181,10 @@ def _weigh_columns(
     weights = [_solve(design.columns[rows], rest[rows], prior) for rows in design.rows]
     sizes = [len(rows) for rows in design.rows]
     relevance = np.average(np.abs(weights), axis=0, weights=sizes)
-    usual = relevance[1:][design.columns[:, 1:].any(axis=0)].mean()
+    is_used = design.columns[:, 1:].any(axis=0)
+    if not is_used.any():
+        return prior, spectra
+    usual = relevance[1:][is_used].mean()
     scale = np.sqrt(relevance / max(usual, 1e-12) + RELEVANCE_FLOOR)
     scale[0] = INTERCEPT_SCALE * scale.max()
     weighed = [ridge.decompose(design.columns[rows] * scale) for rows in design.rows]

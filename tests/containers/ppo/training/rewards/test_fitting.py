@@ -172,3 +172,27 @@ def test_boosted_trees_on_the_same_rows_explain_less(episodes):
 
     ours = explained(unseen.reward, predict(dataset, fitted, unseen).sum(axis=1))
     assert explained(unseen.reward, trees.predict(table(dataset, unseen))) < ours
+
+
+def test_a_log_without_any_feature_gets_the_mean_of_each_action():
+    episodes = [
+        Episode(
+            f"{i:03}",
+            (
+                Step(
+                    State("x", f"ticket-{i}"),
+                    Action("KEEP" if i % 2 else "TRY"),
+                    float(i % 2),
+                    (float(i % 2), 0.0, 0.0, 0.0),
+                    None,
+                    True,
+                ),
+            ),
+        )
+        for i in range(200)
+    ]
+    dataset = learn(episodes, seed=1).dataset
+
+    predicted = predict(dataset, fit_rewards(dataset.catalogue, dataset.fit), dataset.test)
+
+    assert predicted.sum(axis=1) == pytest.approx(dataset.test.reward, abs=0.05)
