@@ -50,13 +50,17 @@ class NameTaken(Exception):
     """A training job of our name learns from something else: it is of another life of the stack."""
 
 
+class NotSeenYet(Exception):
+    """A training job of our name is there, and SageMaker does not tell of it: it was just made."""
+
+
 def is_refusal(error: ClientError) -> bool:
     """True when the job itself is refused for good; other calls may succeed later."""
     return error.operation_name == _OPERATION and not aws.is_transient(error)
 
 
 def submit(job: Job, *, tenant: str) -> None:
-    """Start the job, unless it was before. Raises NameTaken."""
+    """Start the job, unless it was before. Raises NameTaken or NotSeenYet."""
     try:
         aws.sagemaker().create_training_job(**request_of(job, tenant=tenant))
     except ClientError as error:
@@ -66,8 +70,8 @@ def submit(job: Job, *, tenant: str) -> None:
         found = describe(job.name)
         if found is not None and job.dataset and found.manifest == job.dataset.manifest:
             return
-        if aws.error_code(error) == "ResourceInUse" and found is not None:
-            raise NameTaken(job.name) from error
+        if aws.error_code(error) == "ResourceInUse":
+            raise (NotSeenYet if found is None else NameTaken)(job.name) from error
         raise
 
 

@@ -14,12 +14,15 @@ from chalicelib.registry.model import Reason, VersionNotFound
 from chalicelib.registry.uploads import ARCHIVE
 from chalicelib.training import counting, model, objects, sagemaker, store, telling
 from chalicelib.training.model import ENDS, Dataset, Job, State
-from chalicelib.training.sagemaker import NameTaken, Status, Training
+from chalicelib.training.sagemaker import NameTaken, NotSeenYet, Status, Training
 from chalicelib.training.store import JobRow
 
 _ACTOR = "training"
 _VISIBLE_WITHIN = timedelta(minutes=10)
 """A job that was just made may not be seen yet; one that is not seen for longer is gone."""
+_GIVEN_UP_AFTER = timedelta(hours=1)
+"""A step that is refused for so long, and not for the moment, is never taken: the model would not
+be trained again for as long as its job is under way."""
 _LONGEST_DETAIL = 1_000
 
 
@@ -50,10 +53,19 @@ def _try_step(tenant: str, found: JobRow, deadline: Deadline) -> bool:
     except Busy as error:
         return _postpone(found.job, error.detail)
     except ClientError as error:
+        said = f"{aws.error_code(error)}: {aws.error_message(error)}"
         if sagemaker.is_refusal(error):
-            said = f"{aws.error_code(error)}: {aws.error_message(error)}"
             return _fail(tenant, found, "sagemaker-refused", said)
+        if _is_hopeless(found.job, error):
+            return _fail(tenant, found, "given-up", f"{error.operation_name}: {said}")
         return _postpone(found.job, aws.error_code(error))
+
+
+def _is_hopeless(job: Job, error: ClientError) -> bool:
+    """Never while SageMaker may be at work for it."""
+    is_ours = job.state in (State.REQUESTED, State.PUBLISHING)
+    has_waited = utc_now() - job.updated_at >= _GIVEN_UP_AFTER
+    return is_ours and has_waited and not aws.is_transient(error)
 
 
 def _step(tenant: str, found: JobRow, deadline: Deadline) -> bool:
@@ -95,6 +107,11 @@ def _submit(tenant: str, found: JobRow) -> bool:
         sagemaker.submit(found.job, tenant=tenant)
     except NameTaken:
         detail = f"SageMaker has another training job named {found.job.name!r}"
+        return _fail(tenant, found, "name-taken", detail)
+    except NotSeenYet:
+        if utc_now() - found.job.updated_at < _VISIBLE_WITHIN:
+            return _postpone(found.job, "NotSeenYet")
+        detail = f"SageMaker has had a training job named {found.job.name!r}, and shows none"
         return _fail(tenant, found, "name-taken", detail)
     submitted = _changed(found.job, state=State.SUBMITTED)
     entries = telling.job_writes(tenant, submitted, "submitted", actor=_ACTOR)
