@@ -24,7 +24,8 @@ def take(tenant: str, key: str) -> File | None:
 
     A file that is no file of episodes raises nothing: it is refused, and the ledger says why.
     Other bytes under a known key replace what they counted for; as new counts by how many more
-    episodes they hold, so that a file that grows brings only what was added.
+    episodes they hold than any before them, so that a file that grows brings only what was added,
+    and one that is broken for a while brings nothing twice.
     """
     judged: dict[str, File] = {}
 
@@ -37,8 +38,9 @@ def take(tenant: str, key: str) -> File | None:
             after = found.file.model_copy(update={"state": _state(found.file)})
         else:
             # Read once, however often the rows are lost to others.
-            after = judged.get(opened.etag) or _judge(key, opened)
-            judged[opened.etag] = after
+            read = judged.get(opened.etag) or _judge(key, opened)
+            judged[opened.etag] = read
+            after = read.model_copy(update={"most": _most(found.file)})
         if opened is not None:
             opened.body.close()
         if after is not None and after != found.file:
@@ -86,6 +88,11 @@ def _count(key: str, opened: Opened) -> int:
     return lines.count(opened.body).episodes
 
 
+def _most(file: File | None) -> int:
+    """Episodes that the file has brought already."""
+    return max(file.most, file.episodes) if file else 0
+
+
 def _state(file: File) -> str:
     return "refused" if file.code else "counted"
 
@@ -114,7 +121,7 @@ def _with(sums: Episodes, before: File | None, after: File) -> Episodes:
     was = before if before and before.state == "counted" else None
     now = after if after.state == "counted" else None
     is_new = before is None or before.etag != after.etag
-    grown = (now.episodes if now else 0) - (before.episodes if before else 0)
+    grown = (now.episodes if now else 0) - _most(before)
     return Episodes(
         objects=sums.objects + (now is not None) - (was is not None),
         episodes=sums.episodes + (now.episodes if now else 0) - (was.episodes if was else 0),

@@ -34,6 +34,8 @@ class File(Value):
     etag: str = ""
     """Of the bytes that were counted."""
     episodes: int = 0
+    most: int = 0
+    """Episodes in the fullest of the bytes that lay here before."""
     code: str | None = None
     detail: str | None = None
     """Why it is refused."""

@@ -174,3 +174,13 @@ def test_a_crash_at_any_call_counts_once(school: School):
 
     assert len(calls) >= 1
     assert sums(school)[1] == 1 + len(moments(calls))
+
+
+@pytest.mark.parametrize("between", [b"none", episode_lines(1), b""], ids=["bad", "cut", "empty"])
+def test_a_file_that_was_broken_for_a_while_brings_nothing_twice(school: School, between: bytes):
+    whole = episode_lines(3)
+
+    for content in (whole, between, whole, between, episode_lines(4)):
+        tell(school.put("a.jsonl", content))
+
+    assert sums(school) == (1, 4, 4, 0)
