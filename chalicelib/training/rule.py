@@ -68,7 +68,8 @@ def _objection(facts: Facts, cause: Cause) -> tuple[SkipCode, str] | None:
     if facts.episodes.episodes < settings.minimum_episodes:
         detail = f"{facts.episodes.episodes} episodes, at least {settings.minimum_episodes} needed"
         return "too-few-episodes", detail
-    if cause is Cause.AGE and facts.new_episodes <= 0:
+    # What a failed job was to learn from is not learnt.
+    if cause is Cause.AGE and facts.new_episodes <= 0 and not standing.last_failed:
         return "nothing-new", f"no episode came since {standing.job!r} was asked for"
     return None
 

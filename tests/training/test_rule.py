@@ -144,6 +144,16 @@ def test_who_asks_after_a_failure_need_not_wait_and_the_schedule_must():
     assert objection(facts, Cause.NEW_EPISODES) is not None
 
 
+def test_what_a_failed_job_was_to_learn_from_is_tried_again_when_the_age_comes():
+    asked = {"requested_at": NOW - timedelta(days=7), "received": 0}
+
+    objections = [
+        objection(make_facts(**asked, last_failed=failed), Cause.AGE) for failed in (True, False)
+    ]
+
+    assert [told and told.code for told in objections] == [None, "nothing-new"]
+
+
 def test_a_schedule_that_asks_every_hour_does_not_fill_the_ledger():
     waiting = make_facts(requested_at=NOW - timedelta(hours=1))
 
