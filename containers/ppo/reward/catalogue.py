@@ -54,7 +54,7 @@ class NumberDetail(msgspec.Struct, frozen=True):
 class Catalogue(msgspec.Struct, frozen=True):
     """features: names in the order of the axis, as `features.Encoder` explains them.
 
-    horizon: the most steps of an episode in the log.
+    horizon: the most steps of an episode in the log, with what was taken before the log began.
     """
 
     features: tuple[str, ...]

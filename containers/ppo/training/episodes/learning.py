@@ -52,7 +52,7 @@ def learn(episodes: Sequence[Episode], *, seed: int, minimum_observations: int =
         raise ChannelRefused(
             f"the log has {len(used)} episodes to learn from, not at least {MINIMUM_EPISODES}"
         )
-    catalogue = _learn_catalogue(rows, horizon=max(len(one.steps) for one in episodes))
+    catalogue = _learn_catalogue(rows, horizon=max(map(_length, episodes)))
     part = _split([episodes[i].id for i in used], seed)
     part_by_episode = np.zeros(len(episodes), np.intp)
     part_by_episode[used] = part
@@ -74,6 +74,11 @@ def _rows(episodes: Sequence[Episode]) -> Iterator[_Row]:
         for k, step in enumerate(episode.steps):
             following = episode.steps[k + 1].state if k + 1 < len(episode.steps) else None
             yield _Row(number, k, step, _result(step.action, following))
+
+
+def _length(episode: Episode) -> int:
+    """Steps, with those that were taken before the log began."""
+    return max(1 + max(k, len(one.state.actions_taken)) for k, one in enumerate(episode.steps))
 
 
 def _result(action: Action, following: State | None) -> str:

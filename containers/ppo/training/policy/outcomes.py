@@ -85,7 +85,7 @@ def learn_outcomes(
     """Fit on the rows whose outcome is known and was not forced by the horizon, where there are."""
     results = _name_results(catalogue, rows)
     size, width = 2 + len(results), rows.x.shape[1]
-    is_last = rows.step + 1 >= catalogue.horizon
+    is_last = _count_steps(rows) + 1 >= catalogue.horizon
     told = _told(catalogue, rows.where(_is_usable(rows, is_last)), results)
     encoder = Encoder(catalogue)
     chances = np.zeros((2, len(catalogue.actions), size, 1 + width))
@@ -122,6 +122,11 @@ def _name_results(catalogue: Catalogue, rows: Rows) -> tuple[str, ...]:
     """Those that a feature tells of; of the others, as of prose, a state keeps nothing."""
     told = {name.partition("=")[2] for name in catalogue.features if name.startswith("taken:")}
     return tuple(sorted({str(result) for result in rows.result} & told - {""}))
+
+
+def _count_steps(rows: Rows) -> NDArray[np.intp]:
+    """Before each row, with those that were taken before the log began."""
+    return np.maximum(rows.step, [len(state.actions_taken) for state in rows.states])
 
 
 def _is_usable(rows: Rows, is_last: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 from reward.catalogue import ChoiceParam, NumberParam
+from reward.features import Encoder
 from reward.questions import Action, State, TakenAction
 from training.episodes.channel import ChannelRefused, Episode, Step
 from training.episodes.learning import encode, learn
@@ -144,3 +145,13 @@ def test_another_log_is_encoded_by_a_catalogue_without_its_unknown_actions():
 
     assert rows.step.tolist() == [1]
     assert rows.propensity.tolist() == [0.5]
+
+
+def test_what_was_taken_before_the_log_began_counts_as_steps():
+    before = tuple(TakenAction("RESTART") for _ in range(3))
+    log = make_log(20, state={"actions_taken": before})
+
+    catalogue = learn(log, seed=1).dataset.catalogue
+
+    assert catalogue.horizon == 4
+    assert Encoder(catalogue).look(log[0].steps[0].state).strange == []
