@@ -30,8 +30,10 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=ROOT / ".local" / "reward")
     parser.add_argument("--hyperparameter", action="append", default=[], metavar="NAME=VALUE")
     given = parser.parse_args()
+    for each in given.hyperparameter:
+        if "=" not in each:
+            parser.error(f"--hyperparameter {each!r} is not NAME=VALUE")
     hyperparameters = dict(each.split("=", 1) for each in given.hyperparameter)
-    shutil.rmtree(given.out, ignore_errors=True)
     try:
         episodes = given.episodes or simulate(given.out / "episodes.jsonl", given.simulate, seed=1)
         archive = train(episodes, given.out, hyperparameters)
@@ -48,7 +50,8 @@ def simulate(path: Path, count: int, *, seed: int) -> Path:
     """Write episodes of the container's simulator, the same ones for a seed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     command = [str(PYTHON), str(CONTAINER), "simulate", str(count), str(seed), str(path)]
-    subprocess.run(command, check=True)
+    if subprocess.run(command, check=False).returncode != 0:
+        raise TrainingFailed("the simulator wrote no episodes; what it said stands above")
     return path
 
 
@@ -58,9 +61,12 @@ def train(
     """Return the archive, `out`/model.tar.gz. Raises TrainingFailed with the trainer's own words.
 
     episodes: a file, or a folder with several. log: where the trainer's lines go, else they show.
+    Of what lies in `out`, the archive and the folder ml are replaced; all else stays.
     """
-    base = out / "ml"
+    base, archive = out / "ml", out / "model.tar.gz"
+    _check_place(episodes, base)
     shutil.rmtree(base, ignore_errors=True)
+    archive.unlink(missing_ok=True)
     config, channel = base / "input" / "config", base / "input" / "data" / "episodes"
     config.mkdir(parents=True)
     (config / "hyperparameters.json").write_text(json.dumps(hyperparameters))
@@ -81,10 +87,19 @@ def train(
     if done.returncode != 0:
         failure = base / "output" / "failure"
         raise TrainingFailed(failure.read_text() if failure.is_file() else "no reason was left")
-    archive = out / "model.tar.gz"
     files = (base / "model").iterdir()
     archive.write_bytes(pack({path.name: path.read_bytes() for path in files}))
     return archive
+
+
+def _check_place(episodes: Path, base: Path) -> None:
+    if not episodes.exists():
+        raise TrainingFailed(f"there are no episodes at {episodes}")
+    inner, outer = sorted((episodes.resolve(), base.resolve()), key=lambda path: -len(path.parts))
+    if inner.is_relative_to(outer):
+        raise TrainingFailed(
+            f"{base}, where the trainer works, cannot lie in {episodes} nor hold it"
+        )
 
 
 if __name__ == "__main__":
