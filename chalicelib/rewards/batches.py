@@ -18,6 +18,8 @@ MOST_STEPS = 90
 rows."""
 MOST_BYTES = 256 * 1024
 """Of a batch's file; a row of a table takes 400 KB."""
+MOST_LINE_BYTES = 64 * 1024
+"""Of a step's line; training takes no file with a longer one."""
 _TOLERANCE = 1e-6
 _DIGEST_LETTERS = 20
 
@@ -32,16 +34,26 @@ class StepId(NamedTuple):
     step: int
 
 
-class Step(Value):
-    """One step of an episode, as its line in the log says it."""
+class Factors(Value):
+    """What a reward is made of."""
 
-    episode_id: Annotated[str, Field(min_length=1, max_length=200)]
+    resolution: Points
+    time: Points
+    risk: Points
+    cost: Points
+
+
+class Step(Value):
+    """One step of an episode, as its line in the log says it: the trainer refuses a whole log for
+    one line that it cannot take, so nothing looser may pass here."""
+
+    episode_id: Name
     step: Annotated[int, Field(ge=0, le=999_999)]
     state: State
     """Before the action: what the action before this one led to stands in `actions_taken`."""
     proposed_action: Action = Field(alias="proposedAction")
     reward: Points
-    factors: Annotated[dict[Name, Points], Field(min_length=1, max_length=20)]
+    factors: Factors
     """They add up to the reward."""
     propensity: Annotated[float, Field(gt=0, le=1)] | None = None
     """Of the action, when it was chosen."""
@@ -49,7 +61,7 @@ class Step(Value):
 
     @model_validator(mode="after")
     def _adds_up(self) -> "Step":
-        total = math.fsum(self.factors.values())
+        total = math.fsum(value for _, value in self.factors)
         if abs(total - self.reward) > _TOLERANCE:
             raise ValueError(f"the factors add up to {total!r}, the reward is {self.reward!r}")
         return self
@@ -68,6 +80,19 @@ class NewSteps(Value):
             if id_ in seen:
                 raise ValueError(f"{_name(id_)} is given twice")
             seen.add(id_)
+        return self
+
+    @model_validator(mode="after")
+    def _end_when_done(self) -> "NewSteps":
+        ends: dict[str, int] = {}
+        for step in self.steps:
+            if step.done:
+                ends[step.episode_id] = min(step.step, ends.get(step.episode_id, step.step))
+        for step in self.steps:
+            end = ends.get(step.episode_id, step.step)
+            if step.step > end:
+                name = _name(StepId(step.episode_id, step.step))
+                raise ValueError(f"{name} comes after step {end}, which is done")
         return self
 
 
@@ -121,7 +146,12 @@ def line_of(step: Step) -> Line:
 
 
 def check_size(lines: Sequence[Line]) -> None:
-    size = sum(len(line.text.encode()) + 1 for line in lines)
+    sizes = [len(line.text.encode()) for line in lines]
+    for line, size in zip(lines, sizes, strict=True):
+        if size > MOST_LINE_BYTES:
+            detail = f"{_name(line.id)} has {size} bytes, a step takes {MOST_LINE_BYTES}"
+            raise TooLarge(detail)
+    size = sum(sizes) + len(lines)
     if size > MOST_BYTES:
         raise TooLarge(f"the steps have {size} bytes, a batch takes {MOST_BYTES}")
 
