@@ -11,6 +11,8 @@ from chalicelib.training import lines
 from chalicelib.training.lines import Count, NotEpisodes
 from tests.builders.episodes import episode_lines, lines_of, make_step
 
+STATE = make_step()["state"]
+
 
 class Dripping:
     """A body that comes in pieces of any size."""
@@ -47,15 +49,17 @@ def test_the_last_line_needs_no_end_and_empty_lines_say_nothing():
     assert lines.count(io.BytesIO(content)).episodes == 2
 
 
-def test_members_that_only_the_container_knows_are_taken():
+def test_members_of_a_state_that_only_this_log_has_are_taken():
     state = {
         "incident": "x",
         "severity": "sev-1",
         "region": "eu-1",
+        "hosts": ["a", "b"],
+        "load": 0.5,
         "actions_taken": ["A", {"type": "B", "params": {}, "result": "failed"}],
     }
 
-    content = lines_of(make_step(state=state, propensity=0.4, note="mine"))
+    content = lines_of(make_step(state=state, propensity=0.4))
 
     assert lines.count(io.BytesIO(content)).episodes == 1
 
@@ -72,6 +76,16 @@ def test_members_that_only_the_container_knows_are_taken():
         ({**make_step(), "state": {"severity": "sev-1"}}, "incident"),
         ({**make_step(), "proposedAction": {"params": {}}}, "type"),
         ({**make_step(), "factors": {}}, "factors"),
+        ({**make_step(), "reward": 1.0, "factors": {"luck": 1.0}}, "factors"),
+        ({**make_step(), "note": "mine"}, "note"),
+        ({**make_step(), "episode_id": "e" * 101}, "episode_id"),
+        ({**make_step(), "proposedAction": {"type": "A" * 101}}, "type"),
+        ({**make_step(), "proposedAction": {"type": "A", "params": {"n": 1e13}}}, "params"),
+        ({**make_step(), "state": {**STATE, "region": None}}, "region"),
+        ({**make_step(), "state": {**STATE, "region": {"name": "eu-1"}}}, "region"),
+        ({**make_step(), "state": {**STATE, "symptoms": [""]}}, "symptoms"),
+        ({**make_step(), "state": {**STATE, "actions_taken": [1]}}, "actions_taken"),
+        ({**make_step(), "state": {**STATE, **{f"d{n}": 1 for n in range(51)}}}, "state"),
         ({key: value for key, value in make_step().items() if key != "done"}, "done"),
         ([make_step()], "line 2"),
         ("text", "line 2"),
