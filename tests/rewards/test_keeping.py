@@ -84,8 +84,16 @@ def test_the_oldest_answer_gives_way():
     assert [answers.find(_number(n)) is not None for n in (1, 2, 3)] == [True, False, True]
 
 
+def test_a_ranking_of_200_actions_is_kept():
+    """68 KB, as the container answers it for the actions of the shipped simulator."""
+    answers, ranking = _answers(), ANSWER._replace(output=Output(bytes(68_000), "text/plain"))
+    answers.put(ASKING, ranking)
+
+    assert answers.find(ASKING) is not None
+
+
 def test_a_large_answer_is_not_kept():
     answers = _answers()
-    answers.put(ASKING, ANSWER._replace(output=Output(bytes(64 * 1024 + 1), "text/plain")))
+    answers.put(ASKING, ANSWER._replace(output=Output(bytes(128 * 1024 + 1), "text/plain")))
 
     assert answers.find(ASKING) is None
