@@ -66,7 +66,7 @@ def run(places: Places, is_stopping: Callable[[], bool]) -> str:
         prepared.dataset,
         learnt.model,
         simulator=prepared.simulator,
-        is_known=_is_known(prepared.dataset),
+        is_known=is_of_the_simulator(prepared.dataset.catalogue, prepared.dataset.test),
         guarded=settings.guarded,
         seed=settings.seed,
     )
@@ -211,11 +211,6 @@ def _point(progress: ppo.Progress) -> dict[str, Any]:
         name: None if value != value else value  # noqa: PLR0124
         for name, value in progress._asdict().items()
     }
-
-
-def _is_known(dataset: Dataset) -> bool:
-    """Its states alone do not tell: other teams word their incidents alike."""
-    return set(dataset.catalogue.types) <= set(ACTIONS) and is_of_the_simulator(dataset.test)
 
 
 def _write(places: Places, prepared: Prepared, learnt: Learnt, told: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from reward.catalogue import Catalogue, NumberParam
+from reward.catalogue import ActionKind, Catalogue, NumberParam
 from reward.features import Encoder, default_action
 from reward.predictor import Predictor
 from reward.questions import State
@@ -16,11 +16,13 @@ from simulator.exact import find, solve, value_of, visits_of, world
 from simulator.incidents import (
     ACTIONS,
     COST_OF_REPLICA,
+    MOST_REPLICAS,
     NOISE,
     REACH,
     REPLICAS,
     RULES,
     SCALE_K8S,
+    SYMPTOMS,
     WORKS,
     Situation,
     is_repeat,
@@ -28,6 +30,8 @@ from simulator.incidents import (
 from simulator.vectorised import IncidentSimulator
 from training.episodes.dataset import Rows
 
+ROUNDED = 1e-3
+"""By which a log's factors may pass the noise; they are rounded."""
 CHUNK = 4_096
 """States predicted at once; products of pairs take memory."""
 
@@ -66,13 +70,23 @@ class Known:
         """Return the true expected factors of the rows, shape (rows, factors)."""
         states = find(_situations(rows))
         action, replicas = self._order[rows.kind], self._replicas(rows)
-        is_scaling = action == SCALE_K8S
-        success = self._success(states, action) * np.where(is_scaling, REACH[replicas], 1.0)
-        situations = self._at(states)
-        won, lost = (RULES.means(situations, action, resolved) for resolved in (1, 0))
-        factors = success[:, None] * won + (1 - success)[:, None] * lost
-        factors[:, 3] += is_scaling * (replicas - REPLICAS) * COST_OF_REPLICA
-        return factors
+        reach = np.where(action == SCALE_K8S, REACH[replicas], 1.0)
+        success = (self._success(states, action) * reach)[:, None]
+        won, lost = self._pay(rows, states)
+        return success * won + (1 - success) * lost
+
+    def could_pay(self, rows: Rows) -> bool:
+        """True if every row's factors are within the noise of one of its two outcomes."""
+        is_near = np.abs(self._pay(rows, find(_situations(rows))) - rows.factors) <= NOISE + ROUNDED
+        return bool(is_near.all(axis=2).any(axis=0).all())
+
+    def _pay(self, rows: Rows, states: NDArray[np.intp]) -> Floats:
+        """Return the factors where the action resolves and where not, (2, rows, factors)."""
+        action, situations = self._order[rows.kind], self._at(states)
+        paid = np.stack([RULES.means(situations, action, resolved) for resolved in (1, 0)])
+        more = (self._replicas(rows) - REPLICAS) * COST_OF_REPLICA
+        paid[:, :, 3] += (action == SCALE_K8S) * more
+        return paid
 
     def predict(self, predictor: Predictor) -> Floats:
         """Return the predicted rewards of default actions, shape (states, actions)."""
@@ -173,12 +187,36 @@ class Known:
         return self._incidents.in_order(np.eye(len(self._order))[scores.argmax(axis=1)])
 
 
-def is_of_the_simulator(rows: Rows) -> bool:
-    """True if every state is one that the shipped simulator writes."""
+def is_of_the_simulator(catalogue: Catalogue, rows: Rows) -> bool:
+    """True if every row is one that the shipped simulator writes: actions, state and factors.
+
+    Other teams word their incidents alike, and pay for them otherwise.
+    """
+    if not all(map(_is_ours, catalogue.actions)) or not all(map(_is_plain, rows.states)):
+        return False
     try:
-        return bool((find(_situations(rows)) >= 0).all())
+        if not (find(_situations(rows)) >= 0).all():
+            return False
     except (KeyError, ValueError, IndexError):
         return False
+    return Known(catalogue).could_pay(rows)
+
+
+def _is_ours(kind: ActionKind) -> bool:
+    if kind.type not in ACTIONS:
+        return False
+    return all(
+        isinstance(param, NumberParam)
+        and (kind.type, param.name) == ("SCALE_K8S", "replicas")
+        and param.low >= 1
+        and param.high <= MOST_REPLICAS
+        for param in kind.params
+    )
+
+
+def _is_plain(state: State) -> bool:
+    """Without members and symptoms that the simulator never writes."""
+    return not state.details and state.symptoms in ((), *SYMPTOMS)
 
 
 def _situations(rows: Rows) -> Situation:

@@ -4,9 +4,11 @@ import json
 from dataclasses import replace
 from functools import cache
 
+import msgspec
 import numpy as np
 import pytest
 import simulated_logs
+from reward.catalogue import NumberParam
 from simulator import exact, policies
 from training.episodes.dataset import Dataset
 from training.policy.learned import LearnedSimulator, Thinness
@@ -144,5 +146,25 @@ def test_a_foreign_log_is_told_from_the_simulators():
     foreign = dataset.test.states.copy()
     foreign[0] = foreign[0]._replace(incident="Disk is full")
 
-    assert is_of_the_simulator(dataset.test)
-    assert not is_of_the_simulator(replace(dataset.test, states=foreign))
+    assert is_of_the_simulator(dataset.catalogue, dataset.test)
+    assert not is_of_the_simulator(dataset.catalogue, replace(dataset.test, states=foreign))
+
+
+def test_a_log_that_words_its_incidents_alike_and_pays_otherwise_is_foreign():
+    dataset = simulated_logs.make_dataset(EPISODES)
+    factors = dataset.test.factors.copy()
+    factors[0, 2] -= 1.0
+
+    assert not is_of_the_simulator(dataset.catalogue, replace(dataset.test, factors=factors))
+
+
+def test_a_log_of_more_replicas_than_the_simulator_has_is_foreign():
+    dataset = simulated_logs.make_dataset(EPISODES)
+    more = (NumberParam("replicas", 1.0, 50.0, 3.0),)
+    actions = tuple(
+        msgspec.structs.replace(kind, params=more) if kind.params else kind
+        for kind in dataset.catalogue.actions
+    )
+    catalogue = msgspec.structs.replace(dataset.catalogue, actions=actions)
+
+    assert not is_of_the_simulator(catalogue, dataset.test)
