@@ -3,7 +3,7 @@ Versions, receipts and experiments are serving's part; what a reward is, the con
 
 import itertools
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -25,7 +25,7 @@ from chalicelib.rewards.keeping import Answers
 from chalicelib.rewards.model import RewardQuestion, canonical, is_answer
 from chalicelib.rewards.store import OutboxRow
 from chalicelib.serving import service as serving
-from chalicelib.serving.model import ModelFailed, Request, Visit
+from chalicelib.serving.model import Asking, Earlier, ModelFailed, Output, Request, Visit
 
 _UNWRITTEN = (Busy, ClientError, BotoCoreError)
 
@@ -35,6 +35,20 @@ class Rewarded(NamedTuple):
 
     content: bytes
     headers: dict[str, str]
+
+
+class _Kept(NamedTuple):
+    """Lets answers about rewards only be kept: what is none may be mended by the next call."""
+
+    answers: Answers
+    question: RewardQuestion
+
+    def find(self, asking: Asking, /) -> Earlier | None:
+        return self.answers.find(asking)
+
+    def put(self, asking: Asking, answer: Earlier, /) -> None:
+        if _is_answer(answer.output, self.question, head={}):
+            self.answers.put(asking, answer)
 
 
 class Logged(Value):
@@ -57,11 +71,12 @@ def predict_reward(
     Raises serving's failures, and ModelFailed for an answer that is none about rewards.
     """
     request = Request(canonical(question).encode(), JSON, JSON)
-    kept = _answers() if may_repeat and settings().reward_cache_ttl_s else None
+    is_kept = may_repeat and settings().reward_cache_ttl_s
+    kept = _Kept(_answers(), question) if is_kept else None
     answered = serving.predict(tenant, settings().reward_model, request, visit, kept=kept)
     output, age_s = answered.output, answered.age_s
     head = {**answered.head, "cached": age_s is not None, "age_s": round(age_s or 0.0, 3)}
-    if not output.is_json or not is_answer(from_json(output.content), question, head=head):
+    if not _is_answer(output, question, head=head):
         raise ModelFailed(f"version {answered.version!r} answered, but not about rewards")
     members = output.content.strip()[1:]
     return Rewarded(json.dumps(head)[:-1].encode() + b", " + members, answered.headers)
@@ -107,6 +122,10 @@ def write_unwritten(tenant: str, *, deadline: Deadline) -> int:
             key = outbox.outbox.batch.object
             logger.error("episodes_unwritten", key=key, error=type(error).__name__)
     return failed
+
+
+def _is_answer(output: Output, question: RewardQuestion, *, head: Mapping[str, object]) -> bool:
+    return output.is_json and is_answer(from_json(output.content), question, head=head)
 
 
 def _claim(tenant: str, lines: Sequence[Line]) -> tuple[int, list[str]]:

@@ -161,6 +161,16 @@ def test_a_failure_is_not_kept(rewarding: Stage):
     assert (reply.status, reply.json["cached"]) == (200, False)
 
 
+def test_an_answer_that_is_none_about_rewards_is_not_kept(rewarding: Stage):
+    rewarding.runtime.answer = lambda _: Told(b'{"detail": "warming up"}')
+    assert ask().status == 502
+    rewarding.runtime.answer = answered
+
+    reply = ask()
+
+    assert (reply.status, reply.json.get("cached")) == (200, False)
+
+
 def test_the_door_of_predictions_keeps_nothing(rewarding: Stage):
     content = json.dumps(QUESTION).encode()
 
