@@ -185,6 +185,10 @@ def _failed(act: Callable[[], object]) -> bool:
     except Busy as error:
         logger.warning("training_postponed", reason=error.code, error=error.detail)
         return True
+    except Exception:
+        # One model's trouble, whatever it is, must not keep the others waiting.
+        logger.error("training_cut_short", trace=True)
+        return True
     return False
 
 

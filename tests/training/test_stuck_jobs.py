@@ -1,11 +1,14 @@
 """Jobs that cannot go on: which are waited for, and which end so that others may begin."""
 
+from collections.abc import Callable
 from io import BytesIO
 
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from urllib3 import HTTPResponse
 
-from chalicelib.kit import aws
+from chalicelib.kit import aws, tables
+from chalicelib.kit.settings import settings
+from chalicelib.training import store
 from chalicelib.training.model import Job, State
 from tests.training.conftest import School
 from tests.training.standin import Fault, Trainer
@@ -70,3 +73,27 @@ def _deny(request: AWSPreparedRequest, **_: object) -> AWSResponse:
     text = "<Error><Code>AccessDenied</Code><Message>made for a test</Message></Error>"
     raw = HTTPResponse(body=BytesIO(text.encode()), preload_content=False)
     return AWSResponse(request.url, 403, {}, raw)
+
+
+def test_a_job_that_cannot_even_be_read_keeps_no_other_waiting(
+    make_school: Callable[[int], School], trainer: Trainer
+):
+    schools = [make_school(n) for n in range(2)]
+    schools[0].log(60)
+    for school in schools:
+        school.configure()
+        school.ask()
+    _garble(schools[0])
+
+    told = schools[0].follow()
+
+    assert told == {"failed": 1}
+    assert schools[1].job().state is State.SUBMITTED
+
+
+def _garble(school: School) -> None:
+    """As a release would see it that knows nothing of a later one's states."""
+    found = store.read_job(school.tenant, school.model, 1)
+    assert found is not None
+    doc = found.row.doc.replace('"requested"', '"unheard-of"', 1)
+    tables.commit([tables.replace(settings().control_table, found.row, doc)])
