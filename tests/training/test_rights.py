@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from chalice.package import YAMLTemplateSerializer
 
 REPOSITORY = Path(__file__).parents[2]
@@ -81,3 +82,16 @@ def test_a_training_job_reads_episodes_and_writes_under_training_only():
         "s3:PutObject": {"capture/*", "training/*"},
         "s3:DeleteObject": {"training/*/checkpoints/*"},
     }
+
+
+CALLED = {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"}
+"""What `kit.tables` comes to: a transaction of puts asks for the right to put, and for no other."""
+
+
+@pytest.mark.parametrize("name", sorted({*TRAINING, "on_episode_file", "write_episodes"}))
+def test_a_function_may_do_to_tables_what_it_does_and_no_more(name: str):
+    path = REPOSITORY / ".chalice" / "policies" / f"{name}.json"
+
+    actions = {action for one in statements(path) for action in listed(one["Action"])}
+
+    assert {action for action in actions if action.startswith("dynamodb:")} <= CALLED
