@@ -176,7 +176,7 @@ def _measure_intervals(model: RewardModel, rows: Rows, *, known: Known | None, s
 
 
 def _cover(model: RewardModel, rows: Rows, weights: Floats | None = None) -> Report:
-    """error: standard error of a share. confident: of the rows that were not flagged as thin."""
+    """error: standard error of a share. confident: of the rows that were not flagged."""
     table = intervals.coverage(model, rows, weights=weights)
     by_action = {type_: _share(one) for type_, one in table.by_action.items()}
     worst = min(by_action, key=lambda type_: by_action[type_]["coverage"], default=None)

@@ -13,8 +13,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from reward.catalogue import LEAST, MOST, UNCALIBRATED, Catalogue
+from reward.features import Encoder
 from reward.model import RewardModel
 from reward.predictor import Predictor
+from reward.questions import State
 from training.episodes.dataset import Rows
 
 SLACK = 1.001
@@ -32,7 +34,8 @@ class Coverage(NamedTuple):
     """How often intervals held the reward, as they are served.
 
     effective_size: of the weighted rows, in rows. flagged: share of rows that the log hardly
-    covers; their interval is everything, so it holds. share: of all rows; confident_share: of
+    covers, with anything in the state that it lacks, or of an action without calibration; their
+    interval is everything, so it holds. share: of all rows; confident_share: of
     those not flagged; error: binomial standard error of share. mean_width: of the unflagged. NaN
     where there is no row to count.
     """
@@ -103,7 +106,7 @@ def coverage(
     limits = np.array([kind.leverage_limit for kind in model.catalogue.actions])[rows.kind]
     reach = half_widths * judged.stretch
     low, high = np.maximum(judged.rewards - reach, LEAST), np.minimum(judged.rewards + reach, MOST)
-    is_flagged = judged.leverages > limits
+    is_flagged = (judged.leverages > limits) | (half_widths >= UNCALIBRATED) | _strange(model, rows)
     holds = ((rows.reward >= low) & (rows.reward <= high)) | is_flagged
     seen = _Seen(holds, is_flagged, high - low, np.ones(len(rows)) if weights is None else weights)
     return CoverageTable(
@@ -114,6 +117,12 @@ def coverage(
             if (at := rows.kind == kind).any()
         },
     )
+
+
+def _strange(model: RewardModel, rows: Rows) -> NDArray[np.bool_]:
+    """True where serving finds something in the state that training has not seen often enough."""
+    look = Encoder(model.catalogue).look
+    return np.array([isinstance(one, State) and bool(look(one).strange) for one in rows.states])
 
 
 def _judge(model: RewardModel, rows: Rows) -> _Judged:

@@ -1,5 +1,6 @@
 """Intervals hold as often as they say, action by action, and wherever that is known."""
 
+from dataclasses import replace
 from functools import cache
 
 import msgspec
@@ -121,3 +122,22 @@ def test_flagged_rows_hold_whatever_happens():
 
     assert (found.flagged, found.share) == (1.0, 1.0)
     assert np.isnan(found.confident_share)
+
+
+def test_rows_of_an_action_without_calibration_are_flagged():
+    dataset, model = simulated()
+    few = recalibrate(first_rows(dataset.calibration, 0, 8))
+
+    found = coverage(model._replace(catalogue=few.catalogue), dataset.test).by_action
+
+    assert found[dataset.catalogue.types[0]].flagged == 1.0
+
+
+def test_rows_with_what_serving_calls_strange_are_flagged():
+    dataset, model = simulated()
+    states = dataset.test.states.copy()
+    states[:] = [state._replace(severity="sev-9") for state in states]
+
+    found = coverage(model, replace(dataset.test, states=states)).overall
+
+    assert (found.flagged, found.share) == (1.0, 1.0)
