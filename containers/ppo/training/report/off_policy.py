@@ -38,7 +38,7 @@ class OffPolicy(NamedTuple):
     """estimates: by name of the estimator; empty where `because` says why there are none.
 
     effective_size: episodes that would tell as much, had the policy itself logged them. left_out:
-    episodes with steps missing, or without a propensity.
+    episodes with steps missing, an end among them, or without a propensity.
     """
 
     episodes: int
@@ -74,7 +74,7 @@ def estimate(
     whole = _find_whole(rows)
     left_out = rows.episodes - rows.where(whole).episodes
     if not whole.any():
-        because = "the log has no episode with a propensity at every step"
+        because = "the log has no whole episode with a propensity at every step"
         return OffPolicy(0, left_out, None, {}, because)
     rows, shares = rows.where(whole), np.asarray(probabilities, np.float64)[whole]
     log = _tabulate(rows, shares, horizon)
@@ -95,13 +95,14 @@ def estimate(
 
 
 def _find_whole(rows: Rows) -> NDArray[np.bool_]:
-    """Rows of the episodes that lack neither a step nor a propensity."""
+    """Rows of the episodes that lack neither a step, nor the end, nor a propensity."""
     numbers, at = np.unique(rows.episode, return_inverse=True)
     counts = np.bincount(at, minlength=len(numbers))
     last = np.zeros(len(numbers), np.intp)
     np.maximum.at(last, at, rows.step)
     known = np.bincount(at, weights=rows.propensity > 0, minlength=len(numbers))
-    return ((last + 1 == counts) & (known == counts))[at]
+    ends = np.bincount(at, weights=rows.done, minlength=len(numbers))
+    return ((last + 1 == counts) & (known == counts) & (ends > 0))[at]
 
 
 def _tabulate(rows: Rows, shares: Floats, horizon: int) -> _Log:

@@ -105,7 +105,7 @@ def test_a_log_without_propensities_gives_no_answer():
     found = estimate(rows, np.full((len(rows), 2), 0.5), horizon=2, seed=1)
 
     assert found.estimates == {}
-    assert found.because == "the log has no episode with a propensity at every step"
+    assert found.because == "the log has no whole episode with a propensity at every step"
 
 
 def test_too_few_effective_episodes_give_no_answer():
@@ -124,6 +124,15 @@ def test_episodes_with_a_step_missing_are_left_out_and_counted():
     holed = rows.where((rows.episode > 1) | (rows.step > 0))
 
     found = estimate(holed, np.full((len(holed), 2), 0.5), horizon=2, seed=1)
+
+    assert (found.episodes, found.left_out) == (18, 2)
+
+
+def test_episodes_without_their_end_are_left_out_and_counted():
+    rows = make_rows([[1, 3]] * 20, [[1, 1]] * 20)
+    cut = rows.where((rows.episode > 1) | (rows.step < 1))
+
+    found = estimate(cut, np.full((len(cut), 2), 0.5), horizon=2, seed=1)
 
     assert (found.episodes, found.left_out) == (18, 2)
 
