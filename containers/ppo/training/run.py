@@ -214,12 +214,15 @@ def _point(progress: ppo.Progress) -> dict[str, Any]:
 
 
 def _write(places: Places, prepared: Prepared, learnt: Learnt, told: dict[str, Any]) -> str:
-    return artifact.write(
+    """Raises ArtifactRefused for what serving would refuse, as a manifest that is too large."""
+    version = artifact.write(
         places.model,
         learnt.model,
         samples=_samples(prepared.dataset.test, learnt.model),
         training=told,
     )
+    artifact.load(places.model)
+    return version
 
 
 def _samples(rows: Rows, model: RewardModel) -> list[dict[str, Any]]:

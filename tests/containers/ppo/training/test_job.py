@@ -133,6 +133,20 @@ def test_an_artifact_that_finds_no_room_is_told(tmp_path):
     assert "OSError: [Errno 28] No space left on device (at artifact.py:" in job.failure
 
 
+def test_an_artifact_that_serving_would_refuse_is_told(tmp_path):
+    lines = [json.loads(line) for line in LOG.splitlines()]
+    for i, line in enumerate(lines):
+        prose = {f"reason-{j}": f"{i} " + 190 * "重" for j in range(50)}
+        line["proposedAction"] = {"type": "RESEND", "params": prose}
+    text = "\n".join(json.dumps(line) for line in lines)
+    job = Job(lay_out(tmp_path / "ml", {"a.jsonl": text}, ppo_steps="1"))
+
+    code = job.end()
+
+    assert code == 1, job.log
+    assert job.failure.startswith("ArtifactRefused: manifest.json is larger than 1048576 bytes")
+
+
 def _may_mount() -> bool:
     command = ["unshare", "-Urm", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
     found = shutil.which("unshare") is not None
