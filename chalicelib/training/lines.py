@@ -127,16 +127,17 @@ def _step(line: bytes, number: int) -> _Step:
 
 def _lines(stream: Stream) -> Iterator[bytes]:
     """Without their ends; memory holds one chunk and one line."""
-    rest, size = b"", 0
+    rest, size, before = b"", 0, 0
     while chunk := stream.read(_CHUNK_BYTES):
         size += len(chunk)
         if size > MOST_FILE_BYTES:
             raise NotEpisodes("file-too-large", f"at most {MOST_FILE_BYTES} bytes are taken")
         *whole, rest = (rest + chunk).split(b"\n")
-        for line in (*whole, rest):
+        for number, line in enumerate((*whole, rest), start=before + 1):
             if len(line) > MOST_LINE_BYTES:
-                detail = f"a line has at most {MOST_LINE_BYTES} bytes"
+                detail = f"line {number}: at most {MOST_LINE_BYTES} bytes are taken"
                 raise NotEpisodes("line-too-long", detail)
+        before += len(whole)
         yield from whole
     if rest:
         yield rest

@@ -116,6 +116,14 @@ def test_a_file_that_is_none_is_refused(content: bytes, code: str):
     assert refusal(content).code == code
 
 
+@pytest.mark.parametrize("before", [1, 5_000])
+def test_a_line_that_is_too_long_is_named(before: int):
+    content = b"\n" * before + lines_of(make_step(note="x" * lines.MOST_LINE_BYTES))
+    content = lines_of(*[make_step()] * 1_000) + content
+
+    assert str(refusal(content)).startswith(f"line {1_000 + before + 1}: ")
+
+
 def test_a_file_that_is_too_large_is_not_read_to_its_end():
     class Endless:
         read_bytes = 0
