@@ -22,15 +22,17 @@ else:
 
 bp = Blueprint(__name__)
 
+_ANEW = frozenset({"no-cache", "no-store", "max-age=0"})
+
 
 class RewardHeaders(PredictionHeaders):
     cache_control: Annotated[str, Field(max_length=200)] = Field("", alias="cache-control")
-    """`no-cache` asks the endpoint in any case."""
+    """`no-cache` asks the endpoint in any case, as does `max-age=0`, which browsers say for it."""
 
     @property
     def may_repeat(self) -> bool:
         said = {directive.strip().lower() for directive in self.cache_control.split(",")}
-        return said.isdisjoint({"no-cache", "no-store"})
+        return said.isdisjoint(_ANEW)
 
 
 class BatchesQuery(PageQuery):
