@@ -1,6 +1,7 @@
 """Reads the `episodes` channel: JSON Lines, one step of an episode a line, in any number of files.
 A wrong line ends the job; nothing here learns, encodes or skips."""
 
+import codecs
 import gc
 import gzip
 import zlib
@@ -124,6 +125,8 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
                 if len(line) > LONGEST_LINE_BYTES:
                     longest = f"{LONGEST_LINE_BYTES} bytes"
                     raise _Origin(path, number).refuse(f"the line is longer than {longest}")
+                if number == 1:
+                    line = line.removeprefix(codecs.BOM_UTF8)
                 if line := line.strip():
                     yield number, line
     except (OSError, EOFError, zlib.error) as error:

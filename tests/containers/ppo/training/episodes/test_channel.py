@@ -55,6 +55,13 @@ def test_files_are_found_in_all_folders_and_compressed(tmp_path):
     assert [episode.id for episode in episodes] == ["a", "b", "c"]
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path):
+    text = json.dumps(make_line())
+    (tmp_path / "a.jsonl").write_text(text + "\n", encoding="utf-8-sig")
+
+    assert [episode.id for episode in read_episodes(tmp_path)] == ["ep-000001"]
+
+
 def test_steps_may_stand_in_any_order_and_file(tmp_path):
     write(tmp_path, make_line(step=2), make_line(step=0, done=False), name="b.jsonl")
     write(tmp_path, make_line(step=1, done=False, propensity=None), name="a.jsonl")
