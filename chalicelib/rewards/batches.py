@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, Field, JsonValue, model_validator
 
 from chalicelib.kit.errors import Conflict, Flaw, TooLarge
 from chalicelib.kit.values import Value
-from chalicelib.rewards.model import Action, Name, State, canonical, dump
+from chalicelib.rewards.model import Action, IncidentState, Name, canonical, dump
 
 MOST_STEPS = 90
 """Of a batch: their claims, its row and its lines are written in one transaction, which takes 100
@@ -49,7 +49,7 @@ class Step(Value):
 
     episode_id: Name
     step: Annotated[int, Field(ge=0, le=999_999)]
-    state: State
+    state: IncidentState
     """Before the action: what the action before this one led to stands in `actions_taken`."""
     proposed_action: Action = Field(alias="proposedAction")
     reward: Points

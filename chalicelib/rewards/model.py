@@ -66,7 +66,7 @@ class TakenAction(Action):
     """What it led to, in one word."""
 
 
-class State(Value):
+class IncidentState(Value):
     """What is known of an incident; members beyond these are details of the log's own."""
 
     model_config = ConfigDict(extra="allow")
@@ -80,7 +80,7 @@ class State(Value):
     )
 
     @model_validator(mode="after")
-    def _has_few_details(self) -> "State":
+    def _has_few_details(self) -> "IncidentState":
         names = (self.model_extra or {}).keys()
         if len(names) > _MOST_DETAILS:
             raise ValueError(f"a state has at most {_MOST_DETAILS} members of its own")
@@ -92,7 +92,7 @@ class State(Value):
 class RewardQuestion(Value):
     """One action, or several to be ranked, or none: then the whole catalogue is ranked."""
 
-    state: State
+    state: IncidentState
     proposed_action: Action | None = Field(None, alias="proposedAction")
     proposed_actions: (
         Annotated[list[Action], Field(min_length=1, max_length=MOST_ACTIONS)] | None
