@@ -19,12 +19,12 @@ from reward.problems import Flaw, UnknownAction
 from reward.questions import Action, State, TakenAction
 
 Floats = NDArray[np.float32]
-_WORD = re.compile(r"[a-z0-9]{2,}")
+_WORD = re.compile(r"[^\W_]{2,}")
 _UNSEEN = "was never seen in training"
 
 
 def words(text: str) -> list[str]:
-    """Lower-case words of two characters or more."""
+    """Lower-case words of two letters or digits or more, in any script."""
     return _WORD.findall(text.lower())
 
 

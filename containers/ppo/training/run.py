@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
+import numpy as np
 from reward import artifact
 from reward.model import RewardModel
 from reward.questions import State
@@ -118,6 +119,7 @@ def _prepare(settings: Hyperparameters, episodes: Sequence[Episode]) -> Prepared
     notes = {
         "episodes": len(episodes),
         "steps": sum(len(one.steps) for one in episodes),
+        "episodes_with_gaps": sum(not one.is_whole for one in episodes),
         "left_out_actions": learnt.dropped,
         "uncalibrated_actions": list(calibrated.uncalibrated),
     }
@@ -146,7 +148,7 @@ def _simulator(
         scale=residual_scale,
         pessimism=settings.pessimism,
     )
-    first = dataset.fit.step == 0
+    _, first = np.unique(dataset.fit.episode, return_index=True)
     return LearnedSimulator(
         catalogue,
         learn_outcomes(catalogue, dataset.fit),

@@ -40,10 +40,25 @@ class Step(NamedTuple):
 
 
 class Episode(NamedTuple):
-    """Steps 0, 1, 2, ...; an episode that was cut off has no step that is done."""
+    """An episode that was cut off has no step that is done.
+
+    numbers: of the steps, in order; None for 0, 1, 2, ... A log may lack steps: each of the others
+    still tells what its action was worth in its state.
+    """
 
     id: str
     steps: tuple[Step, ...]
+    numbers: tuple[int, ...] | None = None
+
+    def numbered(self) -> list[tuple[int, Step]]:
+        numbers = range(len(self.steps)) if self.numbers is None else self.numbers
+        return list(zip(numbers, self.steps, strict=True))
+
+    @property
+    def is_whole(self) -> bool:
+        """No step is missing, and none comes after the end."""
+        is_counted = all(number == k for k, (number, _) in enumerate(self.numbered()))
+        return is_counted and not any(step.done for step in self.steps[:-1])
 
 
 class _Factors(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
@@ -170,12 +185,5 @@ def _step(read: _Line, origin: _Origin) -> Step:
 
 
 def _episode(id_: str, found: dict[int, tuple[Step, _Origin]]) -> Episode:
-    numbers = sorted(found)
-    for expected, number in enumerate(numbers):
-        step, origin = found[number]
-        if number != expected:
-            raise origin.refuse(f"episode {id_!r} has step {number}, but no step {expected}")
-        if step.done and number != numbers[-1]:
-            _, after = found[numbers[expected + 1]]
-            raise after.refuse(f"episode {id_!r} goes on after step {number}, which was done")
-    return Episode(id_, tuple(found[number][0] for number in numbers))
+    numbers = tuple(sorted(found))
+    return Episode(id_, tuple(found[number][0] for number in numbers), numbers)

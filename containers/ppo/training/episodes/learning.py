@@ -71,14 +71,15 @@ def encode(catalogue: Catalogue, episodes: Sequence[Episode]) -> Rows:
 
 def _rows(episodes: Sequence[Episode]) -> Iterator[_Row]:
     for number, episode in enumerate(episodes):
-        for k, step in enumerate(episode.steps):
-            following = episode.steps[k + 1].state if k + 1 < len(episode.steps) else None
-            yield _Row(number, k, step, _result(step.action, following))
+        steps = dict(episode.numbered())
+        for k, step in steps.items():
+            following = steps.get(k + 1)
+            yield _Row(number, k, step, _result(step.action, following and following.state))
 
 
 def _length(episode: Episode) -> int:
     """Steps, with those that were taken before the log began."""
-    return max(1 + max(k, len(one.state.actions_taken)) for k, one in enumerate(episode.steps))
+    return max(1 + max(k, len(one.state.actions_taken)) for k, one in episode.numbered())
 
 
 def _result(action: Action, following: State | None) -> str:

@@ -127,21 +127,36 @@ def test_a_wrong_line_is_refused_with_its_place(tmp_path, named):
     assert because in str(refused.value)
 
 
-WRONG_EPISODES = {
-    "gap": ([make_line(done=False), make_line(step=2)], "has step 2, but no step 1"),
-    "no beginning": ([make_line(step=1)], "has step 1, but no step 0"),
-    "other content": ([make_line(), make_line(propensity=0.5)], "differs from the one in"),
-    "step after done": ([make_line(), make_line(step=1)], "goes on after step 0"),
+def test_one_step_told_in_two_ways_is_refused(tmp_path):
+    write(tmp_path, make_line(), make_line(propensity=0.5))
+
+    with pytest.raises(ChannelRefused, match="differs from the one in"):
+        read_episodes(tmp_path)
+
+
+GAPS = {
+    "gap": [make_line(done=False), make_line(step=2)],
+    "no beginning": [make_line(step=1)],
+    "step after done": [make_line(), make_line(step=1)],
 }
 
 
-@pytest.mark.parametrize("named", sorted(WRONG_EPISODES))
-def test_an_episode_that_does_not_hang_together_is_refused(tmp_path, named):
-    lines, because = WRONG_EPISODES[named]
-    write(tmp_path, *lines)
+@pytest.mark.parametrize("named", sorted(GAPS))
+def test_an_episode_that_lacks_steps_keeps_the_others(tmp_path, named):
+    write(tmp_path, *GAPS[named])
 
-    with pytest.raises(ChannelRefused, match=because):
-        read_episodes(tmp_path)
+    (episode,) = read_episodes(tmp_path)
+
+    assert not episode.is_whole
+    assert [number for number, _ in episode.numbered()] == [one["step"] for one in GAPS[named]]
+
+
+def test_an_episode_without_gaps_is_whole(tmp_path):
+    write(tmp_path, make_line(done=False), make_line(step=1))
+
+    (episode,) = read_episodes(tmp_path)
+
+    assert episode.is_whole
 
 
 WRONG_BYTES = {

@@ -155,3 +155,14 @@ def test_what_was_taken_before_the_log_began_counts_as_steps():
 
     assert catalogue.horizon == 4
     assert Encoder(catalogue).look(log[0].steps[0].state).strange == []
+
+
+def test_a_result_is_not_read_across_a_missing_step():
+    later = {"actions_taken": (TakenAction("RESTART", {}, "failed"),)}
+    steps = (make_step(done=False), make_step(state=later))
+    log = [Episode(f"{i:02}", steps, (0, 2)) for i in range(20)]
+
+    parts = learn(log, seed=1).dataset
+
+    assert set(parts.fit.result) == {""}
+    assert sorted(set(parts.fit.step)) == [0, 2]
