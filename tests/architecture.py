@@ -23,6 +23,7 @@ FLOORS: tuple[frozenset[str], ...] = (
 PUBLIC_ROOMS = {
     "registry": frozenset({"service", "model", "metrics", "semver", "registration", "uploads"}),
     "experiments": frozenset({"service", "model", "traffic", "assignment", "events"}),
+    "training": frozenset({"service", "model", "episodes"}),
 }
 """What other features may see; of a feature that is not named here, DEFAULT_PUBLIC_ROOMS."""
 DEFAULT_PUBLIC_ROOMS = frozenset({"service", "model"})
@@ -32,7 +33,7 @@ PURE_ROOMS = frozenset(
         *("model", "metrics", "semver", "stages", "uploads", "routing", "comparing"),
         *("openapi", "page"),
         *("assignment", "traffic", "lifecycle", "events", "fold", "sums", "rule", "holds"),
-        *("sizing", "plans", "assumptions", "batches"),
+        *("sizing", "plans", "assumptions", "batches", "episodes"),
     }
 )
 PURE_FOLDERS = frozenset({"archive", "analysis"})

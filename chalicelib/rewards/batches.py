@@ -2,7 +2,6 @@
 Pure: which steps are new, what a batch is called, what its file holds."""
 
 import hashlib
-import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, NamedTuple
@@ -11,19 +10,17 @@ from pydantic import AwareDatetime, Field, JsonValue, model_validator
 
 from chalicelib.kit.errors import Conflict, Flaw, TooLarge
 from chalicelib.kit.values import Value
-from chalicelib.rewards.model import Action, IncidentState, Name, canonical, dump
+from chalicelib.rewards.model import canonical, dump
+from chalicelib.training import episodes
+from chalicelib.training.episodes import MOST_LINE_BYTES
 
 MOST_STEPS = 90
 """Of a batch: their claims, its row and its lines are written in one transaction, which takes 100
 rows."""
 MOST_BYTES = 256 * 1024
 """Of a batch's file; a row of a table takes 400 KB."""
-MOST_LINE_BYTES = 64 * 1024
-"""Of a step's line; training takes no file with a longer one."""
-_TOLERANCE = 1e-6
 _DIGEST_LETTERS = 20
 
-Points = Annotated[float, Field(ge=-10, le=10, allow_inf_nan=False)]
 BatchId = Annotated[str, Field(pattern=r"^[0-9]{8}T[0-9]{12}Z-[0-9a-f]{20}$")]
 
 
@@ -34,37 +31,9 @@ class StepId(NamedTuple):
     step: int
 
 
-class Factors(Value):
-    """What a reward is made of."""
-
-    resolution: Points
-    time: Points
-    risk: Points
-    cost: Points
-
-
-class Step(Value):
-    """One step of an episode, as its line in the log says it: the trainer refuses a whole log for
-    one line that it cannot take, so nothing looser may pass here."""
-
-    episode_id: Name
+class Step(episodes.Step):
     step: Annotated[int, Field(ge=0, le=999_999)]
-    state: IncidentState
-    """Before the action: what the action before this one led to stands in `actions_taken`."""
-    proposed_action: Action = Field(alias="proposedAction")
-    reward: Points
-    factors: Factors
-    """They add up to the reward."""
-    propensity: Annotated[float, Field(gt=0, le=1)] | None = None
-    """Of the action, when it was chosen."""
-    done: bool
-
-    @model_validator(mode="after")
-    def _adds_up(self) -> "Step":
-        total = math.fsum(value for _, value in self.factors)
-        if abs(total - self.reward) > _TOLERANCE:
-            raise ValueError(f"the factors add up to {total!r}, the reward is {self.reward!r}")
-        return self
+    """Six digits of its claim's key."""
 
 
 class NewSteps(Value):

@@ -11,7 +11,7 @@ from chalicelib.rewards import service, store
 from chalicelib.rewards.batches import Step
 from tests.builders.crashes import Moment, die_at, moments, mutating_calls
 from tests.builders.episodes import make_step
-from tests.rewards.test_episodes import lines, objects
+from tests.builders.logged import lines, objects
 
 CALLS = ["TransactWriteItems", "PutObject", "TransactWriteItems"]
 Act = Callable[[str], object]
