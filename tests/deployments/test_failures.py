@@ -9,15 +9,14 @@ from chalicelib.deployments import service, triggers
 from chalicelib.deployments.model import State
 from chalicelib.kit import aws
 from chalicelib.kit.clock import Deadline
-from chalicelib.registry import service as registry
 from chalicelib.registry.model import NothingToRollBackTo, Stage, VersionNotLive
 from tests.builders import events
 from tests.builders.archives import make_archive
 from tests.builders.models import linear_archive
+from tests.builders.owners import put_settings, version_of
 from tests.builders.states import end_state, ledger_actions, settle, turn_back
 
 ARCHIVE = make_archive({"weights": b"v1"})
-ECHO = "sommelier-echo:1"
 REALTIME = {"kind": "realtime", "instance_type": "ml.m5.large"}
 
 
@@ -30,16 +29,8 @@ def one_live(world):
     return world
 
 
-def put_settings(world: Any, image: str = ECHO, **settings: Any) -> None:
-    triggers.on_upload(world.put_settings(image=image, **settings), None)
-
-
 def deploy(world: Any, version: str) -> None:
     service.deploy(world.tenant, world.model, version, actor="test", deadline=Deadline(60))
-
-
-def version_of(world: Any, version: str) -> Any:
-    return registry.get_version(world.tenant, world.model, version)
 
 
 def take_away(world: Any, version: str) -> None:
@@ -253,51 +244,6 @@ def test_a_former_champion_without_its_endpoint_is_nothing_to_roll_back_to(one_l
     assert service.roll_back(*names, to=None, actor="test", reason="").version == "1.0.0"
 
 
-def test_a_creation_that_takes_too_long_fails_once_it_can_be_removed(world, control):
-    put_settings(world)
-    control.set_delays(creating=60, updating=0, deleting=0)
-    control.freeze()
-    world.upload("1.0.0", ARCHIVE)
-    turn_back(world, "1.0.0")
-
-    triggers.reconcile(events.scheduled(), None)
-    control.set_delays(creating=0, updating=0, deleting=0)
-    control.advance(60)
-    control.unfreeze()
-    settle([world])
-
-    found = version_of(world, "1.0.0")
-    assert (found.stage, found.reason.code) == (Stage.FAILED, "creation-timed-out")
-    assert end_state(world).stands_in_sagemaker == 0
-
-
-def test_an_endpoint_in_service_is_taken_however_late_it_is_looked_at(world):
-    put_settings(world)
-    world.upload("1.0.0", ARCHIVE)
-    name = world.deployment("1.0.0").name
-    world.wait_until(lambda: status_of(name) == "InService")
-    turn_back(world, "1.0.0")
-
-    triggers.reconcile(events.scheduled(), None)
-
-    assert end_state(world).champion == "1.0.0"
-
-
-def test_a_request_forgotten_for_long_gets_its_full_time(world, control):
-    put_settings(world)
-    control.add_faults({"kind": "throttle", "operation": "CreateModel", "times": 3})
-    world.upload("1.0.0", ARCHIVE)
-    turn_back(world, "1.0.0")
-
-    settle([world])
-
-    assert end_state(world).champion == "1.0.0"
-
-
 def is_looked_at(world: Any, *, attempt: int) -> bool:
     triggers.reconcile(events.scheduled(), None)
     return world.deployment("1.0.0").attempt == attempt
-
-
-def status_of(name: str) -> str:
-    return aws.sagemaker().describe_endpoint(EndpointName=name)["EndpointStatus"]
